@@ -130,6 +130,22 @@ describe("a thief with a copied token", () => {
     expect((await state()).online).toBe(false);
   });
 
+  it("has nothing stored that they say before a proof", async () => {
+    const { token, link } = await bound();
+    const said = [
+      { type: "facts", facts: { ...FACTS, hostname: "of-the-thief" } },
+      { type: "event", first: 1, events: [{ atMs: 1, type: "session.created", session: "forged", data: {} }] },
+    ];
+    for (const word of said) {
+      const thief = await TestConnector.open(token);
+      thief.say(word);
+      expect((await thief.ended()).code).toBe(CloseCode.BAD_FRAME);
+    }
+    expect((await state()).facts?.hostname).toBe(FACTS.hostname);
+    expect((await page({ epoch: "", seq: 0 })).events.map(({ type }) => type)).not.toContain("session.created");
+    await works(link);
+  });
+
   it("cannot read the machine's facts with a plain request", async () => {
     const { token } = await bound();
     const response = await knock("/link", { headers: { authorization: `Bearer ${token}` } });

@@ -209,6 +209,13 @@ describe("a new key of the same computer", () => {
     ]);
   });
 
+  it("changes nothing if a later token was issued meanwhile", async () => {
+    const [before, late] = [await LinkPair.make(), await LinkPair.make()];
+    const token = await issue(80, { key: before.key });
+    await change({ change: "rebind", issuedMs: 1, key: late.key });
+    await before.greeted(token);
+  });
+
   it("changes nothing while the link is not bound, because an old connector may be using it", async () => {
     await change({ change: "rebind", issuedMs: Date.now() + 1, key: (await LinkPair.make()).key });
     await TestConnector.greeted();
