@@ -1,10 +1,11 @@
 // Root cause: the front gave every body as much time as its client liked, because a call may take an hour. But a call's answer takes that long, not
 // its body. So a stranger could leave a thousand requests open, each with a connection to the gate, by sending a byte now and then.
-import { once } from "node:events";
-import { createServer, type IncomingMessage, request } from "node:http";
+import { EventEmitter, once } from "node:events";
+import { type ClientRequest, createServer, type IncomingMessage, request } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { buffer, text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { BodyWatch } from "../../../scripts/front/body-watch.ts";
 import type { Front } from "../../../scripts/front/front.ts";
 import { MAX_SLOW_BODIES_PER_ADDRESS } from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
@@ -100,6 +101,29 @@ describe("a body that does not arrive", () => {
     gate.emit("take");
     expect(await text(await answered)).toBe(String(size));
   });
+});
+
+test("slow bodies count for all of a network's addresses, and each until its connection ends", async () => {
+  const bodies = new BodyWatch({ ...LONG, lookMs: 1 });
+  let cuts = 0;
+  /** A body of which nothing arrives, from an address of one network. */
+  const begin = (number: number): IncomingMessage => {
+    const [incoming, toGate] = [new EventEmitter(), new EventEmitter()];
+    bodies.watch(
+      incoming as IncomingMessage,
+      toGate as ClientRequest,
+      `2001:db8::${number.toString(16)}`,
+      () => (cuts += 1),
+    );
+    onTestFinished(() => void incoming.emit("close"));
+    return incoming as IncomingMessage;
+  };
+  const open = Array.from({ length: MAX_SLOW_BODIES_PER_ADDRESS }, (_, index) => begin(index + 1));
+  begin(0xffff);
+  await expect.poll(() => cuts).toBe(1);
+  open[0]?.emit("close");
+  for (const number of [0xfffe, 0xfffd]) begin(number); // one of them has room
+  await expect.poll(() => cuts).toBe(2);
 });
 
 test("an address has only so many slow bodies at once, and its other requests are served", async () => {
