@@ -35,7 +35,7 @@ beforeEach(() => {
   machine.configure(FREE);
 });
 
-const FREE = { maxPermissionMode: "bypassPermissions", commands: ["cost"] };
+const FREE = { maxPermissionMode: "bypassPermissions", commands: ["cost"], trust: ["~/src"] };
 
 const wasAsked = (text: string) => machine.api.asked.some(({ prompt }) => prompt === text);
 
@@ -56,6 +56,7 @@ test.each([
   ["nothing but reading", { ...FREE, readOnly: true }],
   ["other folders", { ...FREE, drive: ["~/src/other"] }],
   ["a lower mode", { ...FREE, maxPermissionMode: "default" }],
+  ["no settings of its folder", { ...FREE, trust: [] }],
 ])(
   "a policy that now allows %s ends the turns that it forbids, and drops the prompts behind them",
   async (what, config) => {
