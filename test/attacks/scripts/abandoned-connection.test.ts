@@ -13,9 +13,15 @@ import { BehindFront } from "./support/behind-front.ts";
 
 const certificate = newCertificate();
 const seen: string[] = [];
-/** Agrees to no WebSocket, and closes its connection after an answer to `/early`, whose body it does not read. */
+/**
+ * Agrees to no WebSocket, and closes its connection after an answer to `/early`, whose body it does not read. Below `/cut/` its answers break off.
+ */
 const gate = createServer(async ({ url = "", socket }, outgoing) => {
   seen.push(url);
+  if (url.startsWith("/cut/")) {
+    outgoing.writeHead(200, { "content-type": url.slice("/cut/".length) });
+    return void outgoing.write("data: a part\n\n", () => socket.destroy());
+  }
   if (url === "/later") await once(gate, "answer");
   if (url === "/early") outgoing.on("finish", () => socket.destroy());
   outgoing.end("ok");
@@ -86,6 +92,14 @@ describe.concurrent("a connection is cut whose client sends on after", () => {
     session.close();
   });
 });
+
+test.each(["application/json", "text/event-stream"])(
+  "an answer of %s that breaks off never looks complete",
+  async (type) => {
+    const answer = await fetch(`http://127.0.0.1:${plain.port}/cut/${type}`);
+    await expect(answer.text()).rejects.toThrow();
+  },
+);
 
 test("an upgrade behind a request that is not answered yet ends its own connection and nothing else", async () => {
   const socket = connect(plain.port, "127.0.0.1");

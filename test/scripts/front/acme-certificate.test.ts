@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
 import { globalAgent } from "node:https";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -94,4 +96,9 @@ it("the port for challenges redirects everybody else to https, whatever host the
     const response = await ask(path);
     expect([response.status, response.headers.get("location")]).toEqual([308, `https://operator.example.com${path}`]);
   }
+  // What is asked of a proxy would become a part of the host.
+  const asking = request({ port: challenges.port, host: "127.0.0.1", path: "http://evil.test/" }).end();
+  const [response] = (await once(asking, "response")) as [IncomingMessage];
+  expect(response.headers.location).toBe("https://operator.example.com");
+  response.resume();
 });
