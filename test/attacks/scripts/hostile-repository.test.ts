@@ -206,3 +206,15 @@ test("a session asks before it sends a prompt to another one, and keeps none for
   expect(turn).toMatchObject({ status: "waiting", permission_requests: [{ tool: "SendMessage", input: message }] });
   expect(readdirSync(machine.repo("repo"))).toEqual([".git"]);
 });
+
+test("a session asks before it writes down what later sessions of the project, also the owner's, will read", async () => {
+  await using machine = await TestMachine.start({ script: using });
+  await using client = await machine.connect();
+  const file_path = join(machine.home, ".claude", "projects", machine.slug("repo"), "memory", "MEMORY.md");
+  const text = `use ${JSON.stringify([["Write", { file_path, content: "x" }]])}`;
+  const session_id = await client.create(machine.repo("repo"));
+  expect(await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 })).toMatchObject({
+    status: "waiting",
+    permission_requests: [{ tool: "Write" }],
+  });
+});

@@ -1,8 +1,10 @@
 import { spawn, execFile } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import * as z from "zod";
 import { childEnvironment } from "../../../system/child-environment.ts";
 import { ServeFailure } from "../../error.ts";
+import { claudeHome } from "../../home.ts";
 import { isAbove } from "../../permission-mode.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
@@ -49,6 +51,12 @@ const EVERY_COMMAND = "Bash";
 
 /** Prompts another session of this computer, such as one that the owner has open in a terminal, in a folder in which clients may start none. */
 const OTHER_SESSIONS = "SendMessage";
+
+/**
+ * What Claude Code remembers of a project is in the context of every later session there, also of the owner's in a terminal, and it writes to that
+ * without asking in every mode. A rule's absolute path begins with two slashes.
+ */
+const MEMORY = `Edit(/${join(claudeHome(), "projects")}/**)`;
 
 /**
  * Refuses new worktrees, which Claude Code makes without asking (for `EnterWorktree`, and for agents with one of their own). To make one, git fetches by
@@ -109,7 +117,7 @@ export class ClaudeCode implements Agent {
     const canMove = isAbove(options.permissionMode, "default");
     const rules = trust.git ? [] : [(await mayLeadOut(options.cwd, canMove)) ? EVERY_COMMAND : GIT];
     const guards = {
-      permissions: { ask: [OTHER_SESSIONS, ...rules] },
+      permissions: { ask: [OTHER_SESSIONS, MEMORY, ...rules] },
       ...(trust.git ? {} : { hooks: NO_WORKTREES }),
     };
     const mark = this.#keeper.newMark();
