@@ -184,7 +184,7 @@ export default defineConfig({
             miniflare: {
               bindings: {
                 SIMULATE_SEED: process.env["SIMULATE_SEED"] ?? "1",
-                SIMULATE_SEEDS: process.env["SIMULATE_SEEDS"] ?? "2000",
+                SIMULATE_SEEDS: process.env["SIMULATE_SEEDS"] ?? "1000",
                 SIMULATE_PLANT: process.env["SIMULATE_PLANT"] ?? "",
               },
             },

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { PLANTS } from "./plants.ts";
 
 /** Seeds with which each planted bug must be found: those that the suite runs (vitest.config.ts). */
-const SEEDS_OF_A_PLANT = "2000";
+const SEEDS_OF_A_PLANT = "1000";
 
 /**
  * `npm run simulate -- --seeds 20000 --seed 1`: runs the simulator with so many seeds, from that one on. With `--plants`: once for each
