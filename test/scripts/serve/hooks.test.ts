@@ -3,15 +3,12 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { HookFile } from "../../../scripts/codez/hooks/hook-file.ts";
 import { Lock } from "../../../scripts/system/lock.ts";
 import { peerBin } from "../../peers/bin.ts";
 import { HttpServer } from "../connector/support/http-server.ts";
-import { obedient, TestMachine, until } from "./support/machine.ts";
-
-const CODEZ = fileURLToPath(new URL("support/codez.ts", import.meta.url));
+import { CODEZ, obedient, TestMachine, until } from "./support/machine.ts";
 
 /** What Codex 0.169.0 passed to a hook when it wanted to run a command outside its sandbox. It has no id of the tool's use. */
 const FROM_CODEX = {

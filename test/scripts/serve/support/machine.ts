@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { buildCodez } from "../../../../scripts/build/codez.ts";
 import { peerBin } from "../../../peers/bin.ts";
 import { startMessagesApi, type MessagesApi, type Script } from "../../../peers/messages-api.ts";
 import { sameCompileCache } from "../../../support/compile-cache.ts";
@@ -13,7 +14,11 @@ import { sameCompileCache } from "../../../support/compile-cache.ts";
 /** Whatever a test waits for happens in a second; on a loaded machine in a few. */
 const PATIENCE_MS = 60_000;
 
-const CODEZ = fileURLToPath(new URL("codez.ts", import.meta.url));
+/** The launcher with the bundle beside it, as it ships. Serve and its index thread would load the sources module by module, each for itself. */
+export const CODEZ = fileURLToPath(new URL("../../../../scripts/codez/bin.js", import.meta.url));
+
+/** Once in each process of tests. */
+let isBuilt: Promise<void> | null = null;
 
 /** Both revisions of MCP; `versionNegotiation` is how the SDK's client finds the newer one. */
 export const ERAS = [
@@ -60,6 +65,7 @@ export class TestMachine implements AsyncDisposable {
   }
 
   static async start(options: Options = {}): Promise<TestMachine> {
+    await (isBuilt ??= buildCodez());
     const machine = new TestMachine(await startMessagesApi(options.script), options.env ?? {});
     for (const name of options.repos ?? ["repo"]) machine.repo(name);
     machine.configure(options.config ?? {});
