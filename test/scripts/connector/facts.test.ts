@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,4 +21,13 @@ test("the state of many repositories is read by a few processes at once", async 
   for (const line of lines) most = Math.max(most, (now += line === "begins" ? 1 : -1));
   expect(lines).toHaveLength(40);
   expect(most).toBeLessThanOrEqual(4);
+});
+
+test("a repository's remote is told without the credentials in it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "connector-facts-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const git = (...args: string[]): void => void execFileSync("git", ["-C", folder, ...args]);
+  git("init", "-q", "-b", "main");
+  git("remote", "add", "origin", "https://me:a-secret@host.example/repo");
+  expect(await reposIn([folder])).toMatchObject([{ remote: "https://host.example/repo", branch: "main" }]);
 });
