@@ -1,7 +1,7 @@
 // Root cause: without a terminal Claude Code shows no trust dialog and takes every folder for trusted, so a session from
 // afar ran the hooks, MCP servers and helper commands that a merely cloned repository brought along.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Script } from "../../peers/messages-api.ts";
@@ -207,14 +207,22 @@ test("a session asks before it sends a prompt to another one, and keeps none for
   expect(readdirSync(machine.repo("repo"))).toEqual([".git"]);
 });
 
-test("a session asks before it writes down what later sessions of the project, also the owner's, will read", async () => {
+test("a session writes down nothing that later sessions of the project, also the owner's, will read", async () => {
   await using machine = await TestMachine.start({ script: using });
   await using client = await machine.connect();
-  const file_path = join(machine.home, ".claude", "projects", machine.slug("repo"), "memory", "MEMORY.md");
-  const text = `use ${JSON.stringify([["Write", { file_path, content: "x" }]])}`;
+  const folder = join(machine.home, ".claude", "projects", machine.slug("repo"), "memory");
+  const file_path = join(folder, "MEMORY.md");
   const session_id = await client.create(machine.repo("repo"));
+  // Claude Code takes a redirection for an edit of its file, but does not ask before one of this file as it does before `Write`.
+  const command = { command: `echo x > ${file_path}`, description: "x" };
+  const steps = [
+    ["Write", { file_path, content: "x" }],
+    ["Bash", command],
+  ];
+  const text = `use ${JSON.stringify(steps)}`;
   expect(await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 })).toMatchObject({
-    status: "waiting",
-    permission_requests: [{ tool: "Write" }],
+    status: "done",
   });
+  expect(JSON.stringify(machine.api.asked.at(-1)?.body)).toContain("denied");
+  expect(existsSync(file_path)).toBe(false);
 });

@@ -117,7 +117,7 @@ export class ClaudeCode implements Agent {
     const canMove = isAbove(options.permissionMode, "default");
     const rules = trust.git ? [] : [(await mayLeadOut(options.cwd, canMove)) ? EVERY_COMMAND : GIT];
     const guards = {
-      permissions: { ask: [OTHER_SESSIONS, MEMORY, ...rules] },
+      permissions: { ask: [OTHER_SESSIONS, ...rules], deny: [MEMORY] },
       ...(trust.git ? {} : { hooks: NO_WORKTREES }),
     };
     const mark = this.#keeper.newMark();
@@ -173,7 +173,7 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-/** @param guards settings of Claude Code, up to the mode `acceptEdits`. Rules for what it must ask about go before every rule to allow. */
+/** @param guards settings of Claude Code, up to the mode `acceptEdits`. Rules to deny and to ask go before every rule to allow. */
 function startArguments(options: StartOptions, isTrusted: boolean, guards: object, mayAsk: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
