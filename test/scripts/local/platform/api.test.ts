@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { APIError, toFile } from "cloudflare";
 import { expect, test } from "vitest";
+import { UPLOAD_LIMIT_BYTES } from "../../../../scripts/local/platform/upload.ts";
 import { bench, NAMESPACE, sdk, TOKEN, upload } from "../support/harness.ts";
 
 const HELLO = `export default { fetch: () => new Response("hello") };`;
@@ -116,6 +119,26 @@ test("every request without the right token is refused", async () => {
   }
   const lookup = new URL(`/dispatch/${NAMESPACE}/attic`, platform.apiUrl);
   expect((await fetch(lookup, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(403);
+  for (const authorization of ["", "Bearer", "Bearer  x", TOKEN, `Basic ${TOKEN}`])
+    expect((await fetch(lookup, { headers: { authorization } })).status, authorization).toBe(403);
+});
+
+test("nothing is read of a body without the right token, and no more than the limit of one with it", async () => {
+  const { platform, client } = await bench();
+  await upload(client, "attic", HELLO);
+  const path = `${platform.apiUrl}/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts/attic`;
+  const put = (token: string, bytes: number): ClientRequest =>
+    request(path, { method: "PUT", headers: { authorization: `Bearer ${token}`, "content-length": bytes } });
+  const stranger = put("wrong", 1).on("error", () => undefined); // its connection is closed
+  stranger.flushHeaders();
+  const [refused] = (await once(stranger, "response")) as [IncomingMessage];
+  expect(refused.statusCode).toBe(401);
+  const large = put(TOKEN, UPLOAD_LIMIT_BYTES + 1);
+  large.end(Buffer.alloc(UPLOAD_LIMIT_BYTES + 1));
+  const [tooLarge] = (await once(large, "response")) as [IncomingMessage];
+  expect(tooLarge.statusCode).toBe(413);
+  stranger.destroy();
+  large.destroy();
 });
 
 test.each(["../evil", "a/b", "Attic", "attic.json", "a".repeat(64), "-a", "ätt", "%2e%2e", "a\u0000"])(
