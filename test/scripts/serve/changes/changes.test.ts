@@ -294,6 +294,15 @@ describe("a hostile repository", () => {
     expect((await repository.changes()).files).toMatchObject([{ path: "a.txt", diff: "@@ -1 +1 @@\n-one\n+two\n" }]);
   });
 
+  test("is the one of the folder, whatever git's variables in serve's environment say", async () => {
+    repository.write("a.txt", "one\n");
+    repository.commit(BEGAN_S - 100);
+    repository.write("a.txt", "two\n");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    vi.stubEnv("GIT_DIR", join(repository.home, "nowhere"));
+    expect(await repository.file("a.txt")).toMatchObject({ path: "a.txt" });
+  });
+
   test("fetches nothing: an object that is missing in a partial clone is a failure", async () => {
     const mark = join(repository.home, "fetched");
     repository.write("a.txt", "one\n");
@@ -375,6 +384,18 @@ describe("a hostile repository", () => {
       },
     ],
     [
+      "such a folder of a worktree that looks like git's own",
+      (project, git) => {
+        const own = join(project, "own", "worktrees", "one");
+        mkdirSync(join(project, "own", "objects"), { recursive: true });
+        mkdirSync(join(project, "own", "worktrees"));
+        renameSync(join(project, ".git"), own);
+        writeFileSync(join(own, "commondir"), `${git}\n`);
+        writeFileSync(join(own, "gitdir"), "../../../.git\n");
+        writeFileSync(join(project, ".git"), "gitdir: own/worktrees/one\n");
+      },
+    ],
+    [
       "alternates",
       (project, git, head) => {
         writeFileSync(join(project, ".git", "objects", "info", "alternates"), `${join(git, "objects")}\n`);
@@ -398,22 +419,30 @@ describe("a hostile repository", () => {
       },
     ],
   ];
+  async function refused(folder: string): Promise<void> {
+    const { signal } = new AbortController();
+    const asked = readChanges({ folder, sinceMs: null, path: null, home: repository.codez, signal });
+    await expect(asked).rejects.toMatchObject({
+      error: { code: "git_failed", detail: expect.stringContaining("takes its objects from outside") },
+    });
+  }
+
   test.each(takes)("cannot show another repository through %s", async (_, take) => {
     repository.write("private.txt", "one\n");
     repository.commit(BEGAN_S - 100);
     const project = join(repository.home, "project");
     execFileSync("git", ["init", "--quiet", "--initial-branch=main", project]);
     take(project, join(repository.root, ".git"), repository.git("rev-parse", "HEAD"));
-    const asked = readChanges({
-      folder: project,
-      sinceMs: null,
-      path: null,
-      home: repository.codez,
-      signal: new AbortController().signal,
-    });
-    await expect(asked).rejects.toMatchObject({
-      error: { code: "git_failed", detail: expect.stringContaining("takes its objects from outside") },
-    });
+    await refused(project);
+  });
+
+  test("cannot show the repository that they stand in as if they were one of its worktrees", async () => {
+    repository.write("private.txt", "one\n");
+    repository.commit(BEGAN_S - 100);
+    const project = join(repository.root, ".git", "worktrees");
+    execFileSync("git", ["init", "--quiet", "--initial-branch=main", project]);
+    writeFileSync(join(project, ".git", "commondir"), "../..\n");
+    await refused(project);
   });
 });
 
