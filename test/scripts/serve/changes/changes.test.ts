@@ -330,6 +330,10 @@ describe("a hostile repository", () => {
     writeFileSync(join(project, ".git"), `gitdir: ${join(repository.root, ".git")}\n`);
     const asked = { sinceMs: null, path: null, home: repository.codez, signal: new AbortController().signal };
     expect(await readChanges({ folder: project, ...asked })).toBeNull();
+    // This one points back, but to another place.
+    repository.git("worktree", "add", "--quiet", join(repository.home, "tree"));
+    writeFileSync(join(project, ".git"), `gitdir: ${join(repository.root, ".git", "worktrees", "tree")}\n`);
+    expect(await readChanges({ folder: project, ...asked })).toBeNull();
     rmSync(join(project, ".git"));
     symlinkSync(join(repository.root, ".git"), join(project, ".git"));
     expect(await readChanges({ folder: project, ...asked })).toBeNull();
@@ -400,6 +404,12 @@ describe("a hostile repository", () => {
       (project, git, head) => {
         writeFileSync(join(project, ".git", "objects", "info", "alternates"), `${join(git, "objects")}\n`);
         writeFileSync(join(project, ".git", "HEAD"), head);
+      },
+    ],
+    [
+      "alternates in other letters, which some file systems take for the same",
+      (project, git) => {
+        writeFileSync(join(project, ".git", "objects", "info", "ALTERNATES"), `${join(git, "objects")}\n`);
       },
     ],
     [
