@@ -114,12 +114,7 @@ export class ClaudeCode implements Agent {
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
     const trust = await this.#trustIn(options.cwd);
-    const canMove = isAbove(options.permissionMode, "default");
-    const rules = trust.git ? [] : [(await mayLeadOut(options.cwd, canMove)) ? EVERY_COMMAND : GIT];
-    const guards = {
-      permissions: { ask: [OTHER_SESSIONS, ...rules], deny: [MEMORY] },
-      ...(trust.git ? {} : { hooks: NO_WORKTREES }),
-    };
+    const guards = await guardsFor(options, trust.git);
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...TURNED_OFF, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
@@ -173,8 +168,21 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-/** @param guards settings of Claude Code, up to the mode `acceptEdits`. Rules to deny and to ask go before every rule to allow. */
-function startArguments(options: StartOptions, isTrusted: boolean, guards: object, mayAsk: boolean): string[] {
+/**
+ * Settings of Claude Code under which it asks for what it would do unasked. Its rules to deny and to ask go before every rule to allow. `null` in a
+ * mode above `acceptEdits`, in which the owner lets sessions run commands that nobody was asked about.
+ *
+ * @param isTrusted whether git may run what the folder's repository names
+ */
+async function guardsFor({ cwd, permissionMode }: StartOptions, isTrusted: boolean): Promise<object | null> {
+  if (isAbove(permissionMode, "acceptEdits")) return null;
+  const permissions = { ask: [OTHER_SESSIONS], deny: [MEMORY] };
+  if (isTrusted) return { permissions };
+  permissions.ask.push((await mayLeadOut(cwd, isAbove(permissionMode, "default"))) ? EVERY_COMMAND : GIT);
+  return { permissions, hooks: NO_WORKTREES };
+}
+
+function startArguments(options: StartOptions, isTrusted: boolean, guards: object | null, mayAsk: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
@@ -186,8 +194,7 @@ function startArguments(options: StartOptions, isTrusted: boolean, guards: objec
   if (disallowed.length > 0) args.push("--disallowedTools", disallowed.join(","));
   // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
   if (!isTrusted) args.push("--setting-sources", "user");
-  // In a higher mode the owner lets sessions run commands that nobody was asked about.
-  if (!isAbove(permissionMode, "acceptEdits")) args.push("--settings", JSON.stringify(guards));
+  if (guards !== null) args.push("--settings", JSON.stringify(guards));
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {
     case "new":
