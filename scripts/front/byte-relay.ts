@@ -77,9 +77,9 @@ function onto(to: Socket): OnReadOpts {
     buffer: () => room,
     callback(bytes, read) {
       const goesOn = to.write(read.subarray(0, bytes));
+      const needed = bytes === read.length ? LARGE_ROOM_BYTES : read.length;
       // What the system has not taken yet is still read from this memory.
-      if (to.writableLength > 0 || (bytes === read.length && bytes < LARGE_ROOM_BYTES))
-        room = Buffer.allocUnsafe(bytes === read.length ? LARGE_ROOM_BYTES : read.length);
+      if (to.writableLength > 0 || needed > read.length) room = Buffer.allocUnsafe(needed);
       return goesOn;
     },
   };
