@@ -429,10 +429,9 @@ describe("a hostile repository", () => {
       },
     ],
   ];
+
   async function refused(folder: string): Promise<void> {
-    const { signal } = new AbortController();
-    const asked = readChanges({ folder, sinceMs: null, path: null, home: repository.codez, signal });
-    await expect(asked).rejects.toMatchObject({
+    await expect(repository.changes({ folder })).rejects.toMatchObject({
       error: { code: "git_failed", detail: expect.stringContaining("takes its objects from outside") },
     });
   }
