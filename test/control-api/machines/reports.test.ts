@@ -2,7 +2,6 @@ import { createExecutionContext, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { MAX_FACTS_CHARACTERS, MAX_REPORT_BYTES, PRESENCE_LEASE_MS } from "#protocol/limits.ts";
 import type { MachineSummary } from "#protocol/rest-api.ts";
-import { REPORT_KEY_HEADER } from "#protocol/script-api.ts";
 import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
 import { Reports } from "../../../control-api/src/machines/reports.ts";
 import { User } from "../../../control-api/src/user/user.ts";
@@ -63,25 +62,7 @@ describe("a report", () => {
   it("larger than any that a script sends is refused, although all else is right", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
-    const slug = await alice.slug("attic");
-    const key = await reportKeyOf(alice.id, slug, env.REPORT_SECRET);
-    const presence = {
-      online: true,
-      epoch: 1,
-      connectedAtMs: 1,
-      lastSeenMs: 9,
-      position: { epoch: "e", seq: 0 },
-      template: "t",
-    };
-    const send = (spaces: number) => {
-      const body = JSON.stringify({ owner: alice.id, slug, presence }) + " ".repeat(spaces);
-      const request = new Request("http://control/report", {
-        method: "POST",
-        headers: { [REPORT_KEY_HEADER]: key },
-        body,
-      });
-      return new Reports(createExecutionContext(), env).fetch(request);
-    };
+    const send = (spaces: number) => alice.report("attic", {}, undefined, { spaces });
     expect((await send(MAX_REPORT_BYTES)).status).toBe(400);
     expect((await send(0)).status).toBe(204);
   });

@@ -112,7 +112,7 @@ export class TestUser {
     name: string,
     presence: Partial<ReportedPresence>,
     key?: string,
-    { withFacts = true, push }: { withFacts?: boolean; push?: EventPush } = {},
+    { withFacts = true, push, spaces = 0 }: { withFacts?: boolean; push?: EventPush; spaces?: number } = {},
   ): Promise<Response> {
     const slug = await this.slug(name);
     const report = {
@@ -131,7 +131,8 @@ export class TestUser {
       ...(push === undefined ? {} : { push }),
     };
     const headers = { [REPORT_KEY_HEADER]: key ?? (await reportKeyOf(this.id, slug, env.REPORT_SECRET)) };
-    const request = new Request("http://control/report", { method: "POST", headers, body: JSON.stringify(report) });
+    const body = JSON.stringify(report) + " ".repeat(spaces);
+    const request = new Request("http://control/report", { method: "POST", headers, body });
     return new Reports(createExecutionContext(), env).fetch(request);
   }
 
