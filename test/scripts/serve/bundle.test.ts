@@ -1,33 +1,19 @@
-import { build } from "esbuild";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { buildCodez } from "../../../scripts/build/codez.ts";
 import { said, sessionId } from "./history/support/history-file.ts";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { until, type Answer } from "./support/machine.ts";
+import { CODEZ, until, type Answer } from "./support/machine.ts";
 
 let folder: string;
-let bundle: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "codez-bundle-"));
-  bundle = join(folder, "codez.mjs");
-  await build({
-    entryPoints: [fileURLToPath(new URL("support/codez.ts", import.meta.url))],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    outfile: bundle,
-    // Some of what is bundled is CommonJS and asks for Node's modules by `require`.
-    banner: { js: `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);` },
-    // The build states the version, because a bundle has no package.json beside it.
-    define: { CODEZ_VERSION: '"0.0.0-test"' },
-  });
+  await buildCodez();
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -63,7 +49,7 @@ describe.each(nodes)("the one-file bundle on Node $version", ({ node, version })
       CODEZ_HOME: join(home, ".codez"),
       CLAUDE_CONFIG_DIR: join(home, ".claude"),
     };
-    const serve = spawn(node, [bundle, "serve", "--port", "0"], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const serve = spawn(node, [CODEZ, "serve", "--port", "0"], { env, stdio: ["ignore", "pipe", "pipe"] });
     const exited = once(serve, "exit");
     let output = "";
     for (const stream of [serve.stdout, serve.stderr]) stream.on("data", (chunk) => (output += String(chunk)));
