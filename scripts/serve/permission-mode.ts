@@ -1,7 +1,7 @@
 /**
  * Claude Code's permission modes, from the least to the most permissive. Each allows everything that the ones before it allow.
  *
- * - `plan` reads and proposes, and changes nothing.
+ * - `plan` reads and proposes, and changes nothing that a person did not allow.
  * - `dontAsk` does what the owner's settings allow and denies everything that would need a person.
  * - `default` (its newer name is `manual`) asks a person for everything else.
  * - `acceptEdits` also edits files without asking; `auto` also runs what a classifier considers harmless.

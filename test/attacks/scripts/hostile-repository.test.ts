@@ -207,22 +207,72 @@ test("a session asks before it sends a prompt to another one, and keeps none for
   expect(readdirSync(machine.repo("repo"))).toEqual([".git"]);
 });
 
-test("a session writes down nothing that later sessions of the project, also the owner's, will read", async () => {
+test("a session writes down nothing that later sessions of the owner will go by", async () => {
   await using machine = await TestMachine.start({ script: using });
   await using client = await machine.connect();
-  const folder = join(machine.home, ".claude", "projects", machine.slug("repo"), "memory");
-  const file_path = join(folder, "MEMORY.md");
-  const session_id = await client.create(machine.repo("repo"));
-  // Claude Code takes a redirection for an edit of its file, but does not ask before one of this file as it does before `Write`.
-  const command = { command: `echo x > ${file_path}`, description: "x" };
-  const steps = [
-    ["Write", { file_path, content: "x" }],
-    ["Bash", command],
+  const [folder, own, chosen] = [machine.repo("repo"), join(machine.home, ".claude"), join(machine.home, "notes")];
+  mkdirSync(own, { recursive: true });
+  writeFileSync(join(own, "settings.json"), JSON.stringify({ autoMemoryDirectory: chosen }));
+  const paths = [
+    join(own, "projects", machine.slug("repo"), "memory", "MEMORY.md"),
+    join(chosen, "MEMORY.md"),
+    join(own, "agent-memory", "x", "MEMORY.md"),
+    join(folder, ".claude", "agent-memory", "x", "MEMORY.md"),
+    join(folder, ".claude", "agent-memory-local", "x", "MEMORY.md"),
+    join(folder, ".claude", "launch.json"),
   ];
+  // Claude Code takes a redirection for an edit of its file, but does not ask before one of these as it does before `Write`.
+  const steps = paths.flatMap((path) => [
+    ["Write", { file_path: path, content: "{}" }],
+    ["Bash", { command: `echo {} > ${path}`, description: "x" }],
+  ]);
+  const session_id = await client.create(folder, { permission_mode: "dontAsk" });
   const text = `use ${JSON.stringify(steps)}`;
   expect(await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 })).toMatchObject({
     status: "done",
   });
-  expect(JSON.stringify(machine.api.asked.at(-1)?.body)).toContain("denied");
-  expect(existsSync(file_path)).toBe(false);
+  expect(JSON.stringify(machine.api.lastOfTurn?.body).split("tool_result")).toHaveLength(steps.length + 1);
+  expect(paths.filter((path) => existsSync(path))).toEqual([]);
+});
+
+test("commands that Claude Code runs unasked, but that read files anywhere or show how programs were called, ask", async () => {
+  await using machine = await TestMachine.start({ script: using });
+  await using client = await machine.connect();
+  const folder = machine.repo("repo");
+  const secret = join(machine.home, "secret");
+  writeFileSync(secret, SECRET);
+  writeFileSync(join(folder, "list"), secret);
+  const commands = [
+    `echo ${secret} | xargs head`,
+    "cat list | xargs grep .",
+    `wc --files0-from=${secret}`,
+    `echo x; LC_ALL=C wc\t-l "--files0"="${secret}" 2>&1`,
+    `du --files0-from=${secret}`,
+    `diff --from-file=${secret} list`,
+    "strings @list",
+    `hexdump -f${secret} list`,
+    `tree --fromfile ${secret}`,
+    `fdfind . ${machine.home}`,
+    "ps -ef",
+    "docker inspect x",
+  ];
+  const steps = commands.map((command) => ["Bash", { command, description: "x" }]);
+  for (const permission_mode of ["dontAsk", "plan"]) {
+    const session_id = await client.create(folder, { permission_mode });
+    const told = { session_id, text: `use ${JSON.stringify(steps)}`, timeout_ms: 60_000 };
+    const { status } = await client.call("send_and_wait", told);
+    expect([permission_mode, status]).toEqual([permission_mode, permission_mode === "plan" ? "waiting" : "done"]);
+    const sent = JSON.stringify(machine.api.lastOfTurn?.body);
+    expect(sent).not.toContain(SECRET);
+    if (permission_mode === "plan") continue;
+    expect(sent.split("denied because Claude Code is running in don't ask mode")).toHaveLength(commands.length + 1);
+  }
+});
+
+test("no classifier decides for the person in plan mode, whatever the owner has for their own sessions", async () => {
+  await using machine = await TestMachine.start({ script: obedient });
+  await using client = await machine.connect();
+  const session_id = await client.create(machine.repo("repo"), { permission_mode: "plan" });
+  const turn = await client.call("send_and_wait", { session_id, text: "bash touch x", timeout_ms: 60_000 });
+  expect(turn).toMatchObject({ status: "waiting", permission_requests: [{ tool: "Bash" }] });
 });

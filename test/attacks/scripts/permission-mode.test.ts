@@ -64,7 +64,10 @@ describe("with the real Claude Code", () => {
     const made = await client.call("create_session", { cwd });
     expect(made["permission_mode"]).toBe("plan");
     const input = { session_id: made["session_id"], text: "go", timeout_ms: 60_000 };
-    expect(await client.call("send_and_wait", input)).toMatchObject({ status: "done" });
+    // In plan mode, what changes something waits for a person.
+    const turn = await client.call("send_and_wait", input);
+    expect(turn).toMatchObject({ status: "waiting", permission_requests: [{ tool: "Bash" }] });
+    await client.call("abort_session", { session_id: made["session_id"] });
     expect(existsSync(join(cwd, "made"))).toBe(false);
     expect(machine.api.lastOfTurn?.tools).not.toContain("ExitPlanMode");
   });

@@ -1,15 +1,13 @@
 import { spawn, execFile } from "node:child_process";
-import { join } from "node:path";
 import { promisify } from "node:util";
 import * as z from "zod";
 import { childEnvironment } from "../../../system/child-environment.ts";
 import { ServeFailure } from "../../error.ts";
-import { claudeHome } from "../../home.ts";
 import { isAbove } from "../../permission-mode.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
 import { ClaudeRun } from "./claude-run.ts";
-import { mayLeadOut } from "./outward-link.ts";
+import { guardsFor } from "./guards.ts";
 import type { Trust } from "./workspace-trust.ts";
 
 const run = promisify(execFile);
@@ -39,30 +37,6 @@ const TURNED_OFF = {
  * prompt is the answer.
  */
 const QUESTION_TOOLS = ["AskUserQuestion"];
-
-/**
- * Before what sessions ask in a repository that nobody trusted. Claude Code runs commands that only read without asking. But git then runs the
- * programs that the repository's configuration names (`core.fsmonitor`, filters, external diffs) and a hook.
- */
-const GIT = "Bash(git:*)";
-
-/** The same where a link may lead out of the folder: `cat *` and `grep -R` follow it, and Claude Code (2.1.329) does not notice. */
-const EVERY_COMMAND = "Bash";
-
-/** Prompts another session of this computer, such as one that the owner has open in a terminal, in a folder in which clients may start none. */
-const OTHER_SESSIONS = "SendMessage";
-
-/**
- * What Claude Code remembers of a project is in the context of every later session there, also of the owner's in a terminal, and it writes to that
- * without asking in every mode. A rule's absolute path begins with two slashes.
- */
-const MEMORY = `Edit(/${join(claudeHome(), "projects")}/**)`;
-
-/**
- * Refuses new worktrees, which Claude Code makes without asking (for `EnterWorktree`, and for agents with one of their own). To make one, git fetches by
- * programs that the repository's configuration names (`core.sshCommand`), and writes links that nobody has looked at.
- */
-const NO_WORKTREES = { WorktreeCreate: [{ hooks: [{ type: "command", command: "exit 1" }] }] };
 
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
@@ -166,20 +140,6 @@ function ownEnvironment(): Record<string, string> {
   const env = childEnvironment();
   for (const name of OUTER_SESSION_VARIABLES) delete env[name];
   return env;
-}
-
-/**
- * Settings of Claude Code under which it asks for what it would do unasked. Its rules to deny and to ask go before every rule to allow. `null` in a
- * mode above `acceptEdits`, in which the owner lets sessions run commands that nobody was asked about.
- *
- * @param isTrusted whether git may run what the folder's repository names
- */
-async function guardsFor({ cwd, permissionMode }: StartOptions, isTrusted: boolean): Promise<object | null> {
-  if (isAbove(permissionMode, "acceptEdits")) return null;
-  const permissions = { ask: [OTHER_SESSIONS], deny: [MEMORY] };
-  if (isTrusted) return { permissions };
-  permissions.ask.push((await mayLeadOut(cwd, isAbove(permissionMode, "default"))) ? EVERY_COMMAND : GIT);
-  return { permissions, hooks: NO_WORKTREES };
 }
 
 function startArguments(options: StartOptions, isTrusted: boolean, guards: object | null, mayAsk: boolean): string[] {
