@@ -8,6 +8,8 @@ import {
   verifyAuthenticationResponse,
   verifyRegistrationResponse,
 } from "@simplewebauthn/server";
+import { base64Url, fromBase64, utf8 } from "#protocol/bytes.ts";
+import { isRecord, parseJson } from "#protocol/json.ts";
 import { columnsOf } from "../../columns.ts";
 import type { Challenges } from "./challenges.ts";
 import type { Person } from "./people.ts";
@@ -101,7 +103,7 @@ export class Passkeys {
         return found !== null;
       },
     }).catch(refused);
-    if (found === null || verified?.verified !== true) return null;
+    if (found === null || verified?.verified !== true || isInFrame(response.response.clientDataJSON)) return null;
     const { person, context }: { person: Person; context: string } = found;
     const { id, publicKey, counter } = verified.registrationInfo.credential;
     if (this.#sql.exec("SELECT 1 FROM passkey WHERE id = ?", id).toArray().length > 0) return null;
@@ -127,6 +129,8 @@ export class Passkeys {
   /**
    * The id of the person whose passkey signed, or `null`. The library refuses a counter that did not grow, which is the sign of a
    * cloned authenticator (WebAuthn section 6.1.1), so the new counter is stored.
+   *
+   * The passkey itself says whose it is, since nobody has entered a name (section 7.2 step 6). What it says was given to it by `creationOptions`.
    */
   async verify(response: AuthenticationResponseJSON, site: Site, nowMs: number): Promise<string | null> {
     const [row] = this.#sql.exec<Row>("SELECT * FROM passkey WHERE id = ?", response.id).toArray();
@@ -138,7 +142,8 @@ export class Passkeys {
       expectedChallenge: async (challenge) => (await this.#challenges.spend(challenge, "get", nowMs)) !== null,
       credential: { id: row.id, publicKey: new Uint8Array(row.public_key), counter: row.counter },
     }).catch(refused);
-    if (verified?.verified !== true) return null;
+    if (verified?.verified !== true || isInFrame(response.response.clientDataJSON)) return null;
+    if (response.response.userHandle !== base64Url(utf8(row.person))) return null;
     const { newCounter } = verified.authenticationInfo;
     // It may have been deleted while its signature was being verified.
     const [kept] = this.#sql
@@ -163,6 +168,15 @@ export class Passkeys {
   deleteAll(person: string): void {
     this.#sql.exec("DELETE FROM passkey WHERE person = ?", person);
   }
+}
+
+/**
+ * Whether a passkey was used in a frame within a page of another site (WebAuthn section 7.1 step 10 and 7.2 step 13), which none of our pages can be
+ * in. The library refuses it only if the browser says whose page that is, and not every browser does.
+ */
+function isInFrame(clientData: string): boolean {
+  const said = parseJson(new TextDecoder().decode(fromBase64(clientData)));
+  return isRecord(said) && said["crossOrigin"] === true;
 }
 
 /** The library throws for anything that is wrong with a response. The sender is told only that it was refused. */

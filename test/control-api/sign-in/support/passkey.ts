@@ -6,14 +6,25 @@ import { directory } from "./visitor.ts";
 const FLAGS = 0x05;
 const KEY_ATTACHED = 0x40;
 
+/** What a test changes of an answer that would be right. `site`: the relying party that was hashed. */
+export type Wrong = {
+  readonly client?: Readonly<Record<string, unknown>>;
+  readonly site?: string;
+  readonly flags?: number;
+  readonly counter?: number;
+  readonly userHandle?: string | null;
+};
+
 /** A passkey in software: a key of a person's account, and what a browser answers with it. */
 export class SoftPasskey {
   readonly #id = base64Url(crypto.getRandomValues(new Uint8Array(16)));
   readonly #keys: CryptoKeyPair;
   readonly #site: { id: string; origin: string };
+  readonly #person: string;
   #counter = 0;
 
-  private constructor(keys: CryptoKeyPair, origin: string) {
+  private constructor(person: string, keys: CryptoKeyPair, origin: string) {
+    this.#person = person;
     this.#keys = keys;
     this.#site = { id: new URL(origin).hostname, origin };
   }
@@ -21,7 +32,7 @@ export class SoftPasskey {
   /** Puts a new passkey into a person's account. */
   static async of(person: string, origin: string): Promise<SoftPasskey> {
     const keys = await newKeys();
-    const passkey = new SoftPasskey(keys, origin);
+    const passkey = new SoftPasskey(person, keys, origin);
     const cose = await coseOf(keys);
     await runInDurableObject(directory(), (_accounts, { storage }) => {
       const row = "INSERT INTO passkey (id, person, public_key, counter, created_ms) VALUES (?, ?, ?, 0, 0)";
@@ -31,10 +42,13 @@ export class SoftPasskey {
   }
 
   /** What the browser answers to a challenge, once the person has touched the device. */
-  async answer(challenge: string): Promise<object> {
+  async answer(challenge: string, wrong: Wrong = {}): Promise<object> {
     this.#counter += 1;
-    const client = utf8(JSON.stringify({ type: "webauthn.get", challenge, origin: this.#site.origin }));
-    const data = Uint8Array.of(...(await sha256(this.#site.id)), FLAGS, 0, 0, 0, this.#counter);
+    const { site = this.#site.id, flags = FLAGS, counter = this.#counter } = wrong;
+    const { userHandle = base64Url(utf8(this.#person)) } = wrong;
+    const { origin } = this.#site;
+    const client = utf8(JSON.stringify({ type: "webauthn.get", challenge, origin, ...wrong.client }));
+    const data = Uint8Array.of(...(await sha256(site)), flags, 0, 0, 0, counter);
     const signed = Uint8Array.of(...data, ...new Uint8Array(await crypto.subtle.digest("SHA-256", client)));
     const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, this.#keys.privateKey, signed);
     return {
@@ -46,6 +60,7 @@ export class SoftPasskey {
         clientDataJSON: base64Url(client),
         authenticatorData: base64Url(data),
         signature: base64Url(derOf(new Uint8Array(signature))),
+        ...(userHandle === null ? {} : { userHandle }),
       },
     };
   }
@@ -56,9 +71,10 @@ export async function newPasskey(
   challenge: string,
   origin: string,
   id = crypto.getRandomValues(new Uint8Array(16)),
+  { client: wrong = {}, site = new URL(origin).hostname, flags = FLAGS }: Wrong = {},
 ): Promise<object> {
   const [aaguid, counter, length] = [new Uint8Array(16), [0, 0, 0, 0], [0, id.length]];
-  const head = [...(await sha256(new URL(origin).hostname)), FLAGS | KEY_ATTACHED, ...counter];
+  const head = [...(await sha256(site)), flags | KEY_ATTACHED, ...counter];
   const data = Uint8Array.of(...head, ...aaguid, ...length, ...id, ...(await coseOf(await newKeys())));
   // CBOR: {"fmt": "none", "attStmt": {}, "authData": <bytes of a length of one byte>}.
   const text = (word: string): number[] => [0x60 + word.length, ...utf8(word)];
@@ -72,7 +88,7 @@ export async function newPasskey(
     0x58,
     data.length,
   ];
-  const client = utf8(JSON.stringify({ type: "webauthn.create", challenge, origin }));
+  const client = utf8(JSON.stringify({ type: "webauthn.create", challenge, origin, ...wrong }));
   const response = { clientDataJSON: base64Url(client), attestationObject: base64Url(Uint8Array.of(...cbor, ...data)) };
   return { id: base64Url(id), rawId: base64Url(id), type: "public-key", clientExtensionResults: {}, response };
 }
