@@ -337,6 +337,16 @@ describe("a mix-up", () => {
     const headers = { "content-type": "application/x-www-form-urlencoded" };
     expect(await errorOf(await ask("/oauth/token", { method: "POST", body, headers }))).toBe("invalid_request");
   });
+
+  test("is not made out of a parameter without a value, which counts as left out (RFC 6749 section 3.1 and 3.2)", async () => {
+    const client = await Client.registered();
+    expect((await person.get(client.authorizePath({ resource: "", scope: "" }))).status).toBe(200);
+    expect((await person.get(client.authorizePath({ code_challenge_method: "" }))).status).toBe(400);
+    expect((await person.get(`${client.authorizePath({ resource: "" })}&resource=${ORIGIN}/mcp`)).status).toBe(400);
+    const code = (await client.consent(person)).searchParams.get("code") ?? "";
+    const redeemed = await client.redeem(code, { resource: "", client_secret: "" });
+    expect(await redeemed.json()).toMatchObject({ resource: `${ORIGIN}/mcp` });
+  });
 });
 
 describe("a token", () => {

@@ -115,6 +115,20 @@ describe("a computer without a browser", () => {
     expect(await errorOf(await asked(body({ client_id: id })))).toBe("invalid_client");
     expect(await errorOf(await asked(body({ resource: "https://elsewhere.test/mcp" })))).toBe("invalid_target");
   });
+
+  test("asks with a form in which each parameter has one value (RFC 8628 section 3.1)", async () => {
+    const asked = (body: BodyInit) => ask("/oauth/device_authorization", { method: "POST", body });
+    const form = (more: string) => new URLSearchParams(`client_id=${device.id}&${more}`);
+    expect((await asked(form("resource=&scope="))).status).toBe(200);
+    expect(await errorOf(await asked(form(`client_id=${device.id}`)))).toBe("invalid_request");
+    expect(await errorOf(await asked(form("scope=operator:read&scope=operator:admin")))).toBe("invalid_request");
+    expect(await errorOf(await asked(form(`resource=${ORIGIN}/mcp&resource=${ORIGIN}/m/attic/mcp`)))).toBe(
+      "invalid_target",
+    );
+    const parts = new FormData();
+    parts.set("client_id", device.id);
+    expect(await errorOf(await asked(parts))).toBe("invalid_request");
+  });
 });
 
 describe("a device's code", () => {

@@ -27,6 +27,7 @@ import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import type { GrantProps } from "./grant-token.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 import { machineAt } from "./machine-at.ts";
+import { repeatedIn, withValues } from "./parameters.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
 
 type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
@@ -153,11 +154,9 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
   try {
     const url = new URL(c.req.url);
     if (url.search.length > MAX_QUERY) return refused(c, "The request is too long.");
-    const canonical = new URL(`${c.env.ORIGIN}${OAuthPath.AUTHORIZE}${url.search}`);
-    const twice = [...new Set(canonical.searchParams.keys())].find(
-      (name) => canonical.searchParams.getAll(name).length > 1,
-    );
+    const twice = repeatedIn(url.searchParams);
     if (twice !== undefined) return refused(c, `The request contains the parameter "${twice}" more than once.`);
+    const canonical = new URL(`${c.env.ORIGIN}${OAuthPath.AUTHORIZE}?${withValues(url.searchParams)}`);
     const resource = canonical.searchParams.get("resource");
     const audience = resource === null ? null : audienceNamed(resource, c.env);
     if (audience !== null) canonical.searchParams.set("resource", audience);

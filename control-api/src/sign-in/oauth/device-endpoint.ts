@@ -8,6 +8,7 @@ import { shownName } from "../client-name.ts";
 import { requestedScopes } from "../../http/scope.ts";
 import { clientOf } from "./client.ts";
 import { NO_STORE, oauthError, slowDown, unavailable } from "./oauth-error.ts";
+import { parametersIn } from "./parameters.ts";
 import { apexAudience, audienceNamed } from "./resource.ts";
 
 /** Code requests from one address. Each code lives ten minutes; someone who sets up a room of machines needs several at once. */
@@ -25,19 +26,23 @@ async function answer(request: Request, env: Env): Promise<Response> {
   const here = addressOf(request, env);
   const waitMs = await accounts.takeFrom("device", here, HERE);
   if (waitMs > 0) return slowDown(waitMs);
-  const body = await request.formData().catch(() => null);
-  const [clientId, scope, resource] = ["client_id", "scope", "resource"].map((name) => body?.get(name) ?? null);
-  if (typeof clientId !== "string") return oauthError("invalid_request", "Send a form with client_id.");
+  const body = await parametersIn(request);
+  if (body instanceof Response) return body;
+  const clientId = body.get("client_id");
+  if (clientId === null) return oauthError("invalid_request", "Send a form with client_id.");
   const client = await clientOf(clientId, here, env);
   if (client === "unavailable") return unavailable();
   if (client === null || client.tokenEndpointAuthMethod !== "none")
     return oauthError("invalid_client", "Register as a public client first (token_endpoint_auth_method: none).", 401);
-  const audience = typeof resource === "string" ? audienceNamed(resource, env) : apexAudience(env);
+  // Of several resources none is chosen: the token would be for another one than the client may think.
+  const [resource, ...others] = body.getAll("resource");
+  const named = resource === undefined ? apexAudience(env) : audienceNamed(resource, env);
+  const audience = others.length === 0 ? named : null;
   if (audience === null) return oauthError("invalid_target", "This server has no such resource.");
   const { deviceCode, userCode } = await accounts.beginDevice({
     clientId,
     clientName: shownName(client.clientName ?? clientId),
-    scope: requestedScopes(typeof scope === "string" ? scope.split(" ") : []),
+    scope: requestedScopes(body.get("scope")?.split(" ") ?? []),
     audience,
     place: here,
   });

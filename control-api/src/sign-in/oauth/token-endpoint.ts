@@ -12,11 +12,9 @@ import { askLibrary, redeem, responseOf } from "./redeem.ts";
 import { DEVICE_GRANT } from "./metadata.ts";
 import { namedClient } from "./named-client.ts";
 import { oauthError, unavailable } from "./oauth-error.ts";
+import { parametersIn } from "./parameters.ts";
 import { Store } from "./store/store.ts";
 import { apexAudience, type Audience, audienceNamed, spelled } from "./resource.ts";
-
-/** Generous: codes, verifiers and client assertions take a few kilobytes together. */
-const MAX_BODY_BYTES = 64 * 1024;
 
 /** The library's format of codes, access tokens and refresh tokens, `userId:grantId:secret`. */
 const SECRET = /^([a-z0-9-]{1,64}):([A-Za-z0-9_-]{1,64}):[A-Za-z0-9_-]+$/;
@@ -36,10 +34,8 @@ export async function tokenEndpoint(request: Request, env: Env): Promise<Respons
 
 async function answer(request: Request, env: Env): Promise<Response> {
   if (request.method !== "POST") return oauthError("invalid_request", "Use POST.", 405, { allow: "POST, OPTIONS" });
-  const body = await formOf(request);
-  if (body === null) return oauthError("invalid_request", "Send a form of at most 64 KiB.");
-  const repeated = [...new Set(body.keys())].find((name) => name !== "resource" && body.getAll(name).length > 1);
-  if (repeated !== undefined) return oauthError("invalid_request", `The parameter "${repeated}" is repeated.`);
+  const body = await parametersIn(request);
+  if (body instanceof Response) return body;
   try {
     if (body.get("grant_type") === DEVICE_GRANT) return await deviceToken(body, env);
     return await ofLibrary(body, request, env);
@@ -129,12 +125,4 @@ function canonicalResource(body: URLSearchParams, env: Env): { body: string; ask
   const canonical = new URLSearchParams(body);
   canonical.set("resource", audience);
   return { body: canonical.toString(), asked };
-}
-
-async function formOf(request: Request): Promise<URLSearchParams | null> {
-  const isForm = request.headers.get("content-type")?.toLowerCase().startsWith("application/x-www-form-urlencoded");
-  const length = Number(request.headers.get("content-length") ?? 0);
-  if (isForm !== true || length > MAX_BODY_BYTES) return null;
-  const text = new TextDecoder().decode(await request.arrayBuffer()); // workerd logs a warning when text() is called on a form body
-  return text.length > MAX_BODY_BYTES ? null : new URLSearchParams(text);
 }
