@@ -45,6 +45,16 @@ describe("a sign-in with a passkey that was used", () => {
     });
   }
 
+  test("is refused when its answer was recorded and is sent again, also if it is one that does not count its uses", async () => {
+    const passkey = await SoftPasskey.of(person.id, SITE.origin);
+    await runInDurableObject(directory(), async (accounts: Accounts) => {
+      const { challenge } = (await accounts.passkeyToSignIn(SITE)) as { challenge: string };
+      const answer = (await passkey.answer(challenge, { counter: 0 })) as AuthenticationResponseJSON;
+      expect(await accounts.signInWithPasskey(answer, SITE, visit())).toHaveProperty("session");
+      expect(await accounts.signInWithPasskey(answer, SITE, visit())).toEqual({ denied: "wrong" });
+    });
+  });
+
   test.each([
     ...OF_ANY_CEREMONY,
     ["to make a passkey", { client: { type: "webauthn.create" } }],

@@ -320,6 +320,14 @@ test("a resource is named as it is, without a part or credentials", async () => 
     expect(await statusFor(other), other).toBe(400);
 });
 
+test.each(["/oauth/token", "/oauth/device_authorization"])(
+  "%s says that it is asked with POST (RFC 9110 section 15.5.6)",
+  async (path) => {
+    const { status, headers } = await ask(`${path}?grant_type=authorization_code`);
+    expect([status, headers.get("allow")]).toEqual([405, "POST, OPTIONS"]);
+  },
+);
+
 describe("a mix-up", () => {
   test("can be detected by the client, because every answer names the issuer, including errors", async () => {
     const client = await Client.registered();
@@ -368,6 +376,12 @@ describe("a token", () => {
     `Bearer ${"x".repeat(5_000)}`,
   ])("in a wrong form is refused: %s", async (authorization) => {
     expect((await ask("/mcp", { headers: { authorization } })).status).toBe(401);
+  });
+
+  test("counts whatever the letter case of its scheme is (RFC 9110 section 11.1)", async () => {
+    const { access_token: good } = await (await Client.registered()).signIn(person);
+    for (const scheme of ["bearer", "BEARER", "bEaReR"])
+      expect((await ask("/api/me", { headers: { authorization: `${scheme} ${good}` } })).status).toBe(200);
   });
 
   test("if wrong is refused from this computer too", async () => {

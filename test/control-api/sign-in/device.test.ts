@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Env } from "../../../control-api/src/env.ts";
+import { DEVICE_GRANT } from "../../../control-api/src/sign-in/oauth/metadata.ts";
 import { ORIGIN } from "../support/operator.ts";
 import { ask, Client, directory, errorOf, statusWith, token, type Tokens, Visitor } from "./support/visitor.ts";
 
@@ -26,7 +27,7 @@ async function begin(more: Record<string, string> = {}): Promise<DeviceCode> {
 
 function poll({ device_code: code }: DeviceCode, client = device, overrides: Partial<Env> = {}): Promise<Response> {
   const form = {
-    grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+    grant_type: DEVICE_GRANT,
     device_code: code,
     client_id: client.id,
   };
@@ -125,6 +126,9 @@ describe("a computer without a browser", () => {
     expect(await errorOf(await asked(form(`resource=${ORIGIN}/mcp&resource=${ORIGIN}/m/attic/mcp`)))).toBe(
       "invalid_target",
     );
+    const twice = new URLSearchParams({ grant_type: DEVICE_GRANT, client_id: device.id, device_code: "one" });
+    twice.append("device_code", "other");
+    expect(await errorOf(await ask("/oauth/token", { method: "POST", body: twice }))).toBe("invalid_request");
     const parts = new FormData();
     parts.set("client_id", device.id);
     expect(await errorOf(await asked(parts))).toBe("invalid_request");
