@@ -38,7 +38,7 @@ export const HELP = `Starts Operator on this computer, without any account.
 
   --acme-directory <url>  another certificate authority   --http-port <port>  for its challenges (default ${HTTP_PORT})
 
-  --webhook-origins <origin>[,...]  receivers of webhooks on your own network, such as http://ntfy.home:8080
+  --webhook-origins <origin>[,...]  receivers of webhooks on this computer or its network, such as http://ntfy.home:8080
 
   OPERATOR_STATE  the folder in which Operator stores everything (default ${DEFAULT_STATE})
 `;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { PRIVATE_IPV4 } from "#protocol/private-ipv4.ts";
 import type { Extension, Service } from "./config.ts";
+import { ownNetworks } from "./own-networks.ts";
 
 /** workerd's default name for the service that a Worker's `fetch` goes through (`globalOutbound`). */
 const INTERNET = "internet";
@@ -39,14 +40,17 @@ const NOT_PUBLIC: readonly string[] = [
   "fec0::/10",
 ];
 
-/** A network service: "public" reaches public addresses only, "everything" also this computer and its local network. */
+/**
+ * A network service: "public" reaches public addresses only, and none of this computer's own or of the networks that it is in when the service starts.
+ * "everything" reaches those, too.
+ */
 export function internet(reach: keyof typeof ALLOWED): Service {
   const extra = process.env["NODE_EXTRA_CA_CERTS"];
   return {
     name: INTERNET,
     network: {
       allow: ALLOWED[reach],
-      ...(reach === "public" ? { deny: NOT_PUBLIC } : {}),
+      ...(reach === "public" ? { deny: [...NOT_PUBLIC, ...ownNetworks()] } : {}),
       tlsOptions: {
         trustBrowserCas: true,
         // Node trusts these certificates too, so both can reach the same hosts.
