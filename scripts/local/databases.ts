@@ -1,26 +1,45 @@
-import { open, readdir } from "node:fs/promises";
-import { dirname, join, sep } from "node:path";
+import { open } from "node:fs/promises";
+import { dirname, sep } from "node:path";
 import { isMissing } from "../system/is-missing.ts";
+import { filesBelow } from "./files-below.ts";
+import { scriptFolders } from "./platform/folders.ts";
 import { OPERATOR_COMMAND } from "./program.ts";
+import { stateIn } from "./state.ts";
 
 /** The first bytes of every SQLite database (sqlite.org/fileformat.html, section 1.3). */
 const MAGIC = Buffer.from("SQLite format 3\0");
+
+/** How many databases of one script are looked at. A machine's has two. A hosted server may have a million, which took minutes at each start. */
+const MOST_OF_SCRIPT = 20;
 
 /**
  * One message for each damaged database in a state folder. Without this check, the first call that needs such a database
  * would fail with an internal error of workerd that does not name the file.
  */
 export async function damagedDatabases(folder: string): Promise<string[]> {
+  const { control, platform } = stateIn(folder);
   const found: string[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !entry.name.endsWith(".sqlite")) continue;
-    const path = join(entry.parentPath, entry.name);
+  for (const path of [...(await databasesIn(control, Infinity)), ...(await databasesOfScripts(platform))]) {
     const what = await faultOf(path);
     if (what !== null)
       found.push(
         `${path} is damaged: ${what}. Restore a backup (${OPERATOR_COMMAND} restore), or stop Operator and put back a copy of this file. ` +
           `If you have neither, move it away with the -wal and -shm files beside it: ${consequenceOf(path)}`,
       );
+  }
+  return found;
+}
+
+async function databasesOfScripts(platform: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const script of await scriptFolders(platform)) found.push(...(await databasesIn(script, MOST_OF_SCRIPT)));
+  return found;
+}
+
+async function databasesIn(folder: string, most: number): Promise<string[]> {
+  const found: string[] = [];
+  for await (const path of filesBelow(folder)) {
+    if (path.endsWith(".sqlite") && found.push(path) >= most) break;
   }
   return found;
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isMissing } from "../system/is-missing.ts";
 import { placesOf, removeAbandoned } from "./backup/copies-folder.ts";
 import { isDraft } from "./file.ts";
+import { namespaceFolders, scriptFolders } from "./platform/folders.ts";
 import { isDraftOfBackup } from "./release.ts";
 import { stateIn } from "./state.ts";
 import type { Report } from "./workerd/supervisor.ts";
@@ -15,12 +16,13 @@ export async function removeLeftovers(stateDir: string, report: Report): Promise
   for (const path of placesOf(stateDir).flatMap((place) => removeAbandoned(place).removed))
     report(`removed ${path}, which a killed backup or upgrade had left`);
   await removeFiles(join(stateDir, "backups"), isDraftOfBackup);
-  await removeFiles(stateDir, isDraft);
-  await removeFiles(stateIn(stateDir).platform, isDraft, true);
+  const { platform } = stateIn(stateDir);
+  for (const folder of [stateDir, ...(await namespaceFolders(platform)), ...(await scriptFolders(platform))])
+    await removeFiles(folder, isDraft);
 }
 
-async function removeFiles(folder: string, isLeft: (name: string) => boolean, recursive = false): Promise<void> {
-  const entries = await readdir(folder, { recursive, withFileTypes: true }).catch((reason: unknown) => {
+async function removeFiles(folder: string, isLeft: (name: string) => boolean): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((reason: unknown) => {
     if (isMissing(reason)) return []; // nothing was stored there yet
     throw reason;
   });

@@ -1,4 +1,4 @@
-import { freeBytesOf } from "../system/free-bytes.ts";
+import { freeSpaceOf } from "../system/free-space.ts";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pssOf } from "../system/proc.ts";
@@ -71,7 +71,7 @@ async function answers(gate: Gate): Promise<boolean> {
 
 async function metrics(measured: Measured): Promise<Answer> {
   const processes = measured.processes();
-  const freeBytes = await freeBytesOf(measured.stateDir);
+  const { bytes: freeBytes } = await freeSpaceOf(measured.stateDir);
   const certificateMs = measured.certificateEndsMs();
   const families: readonly [
     name: string,

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { freeBytesOf } from "../system/free-bytes.ts";
+import { freeSpaceOf } from "../system/free-space.ts";
 import { askGate } from "../local/ask-gate.ts";
 import { runningHolder } from "../local/lock.ts";
 import { START_COMMAND } from "../local/program.ts";
@@ -33,7 +33,7 @@ export function lookAtPermissions(stateDir: string): Finding[] {
 }
 
 export async function lookAtDisk(stateDir: string): Promise<Finding> {
-  const freeBytes = await freeBytesOf(stateDir);
+  const { bytes: freeBytes } = await freeSpaceOf(stateDir);
   const free = `${Math.floor(freeBytes / 1024 / 1024)} MB are free on the disk of ${stateDir}`;
   return freeBytes < LOW_BYTES
     ? { level: "warning", says: free, fix: "Free some space there, or move the folder (OPERATOR_STATE)." }

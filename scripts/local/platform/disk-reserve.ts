@@ -1,9 +1,8 @@
-import { existsSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
-import type { Report } from "../workerd/supervisor.ts";
-import { freeBytesOf } from "../../system/free-bytes.ts";
+import { stat } from "node:fs/promises";
+import { freeSpaceOf, type FreeSpace } from "../../system/free-space.ts";
 import { isMissing } from "../../system/is-missing.ts";
+import { filesBelow } from "../files-below.ts";
+import type { Report } from "../workerd/supervisor.ts";
 import type { UserScript } from "./user-script.ts";
 
 /**
@@ -12,6 +11,12 @@ import type { UserScript } from "./user-script.ts";
  */
 const RESERVE_BYTES = 1024 ** 3;
 const LOOK_MS = 1_000;
+
+/**
+ * The same in files. ext4 has room for one for each 16 KB of the disk. An object that stores one value is a file of 8 KB, so a server with many
+ * uses up the files first. One made 250 objects a second, with three files each while it uses them.
+ */
+const RESERVE_FILES = 20_000;
 
 /** A script that has stored less may run nevertheless: most store nothing. A person has a hundred at most. */
 const SMALL_BYTES = 1024 ** 2;
@@ -23,7 +28,7 @@ export type DiskOptions = {
   readonly scripts: () => readonly UserScript[];
   readonly report: Report;
   readonly lookMs?: number;
-  readonly freeBytes?: () => Promise<number>;
+  readonly freeSpace?: () => Promise<FreeSpace>;
 };
 
 /**
@@ -37,7 +42,7 @@ export class DiskReserve {
   #looking: Promise<void> | null = null;
 
   constructor(options: DiskOptions) {
-    this.#options = { lookMs: LOOK_MS, freeBytes: () => freeBytesOf(options.folder), ...options };
+    this.#options = { lookMs: LOOK_MS, freeSpace: () => freeSpaceOf(options.folder), ...options };
     this.#timer = setInterval(() => {
       this.#looking ??= this.#look()
         .catch((error: unknown) => options.report(`the free space for hosted servers: ${String(error)}`))
@@ -48,7 +53,7 @@ export class DiskReserve {
 
   /** Whether this script must not run now. */
   async holds(script: UserScript): Promise<boolean> {
-    return this.#isLow && (await bytesIn(script.folder.storage)) > SMALL_BYTES;
+    return this.#isLow && (await storesMoreThan(SMALL_BYTES, script.folder.storage));
   }
 
   async stop(): Promise<void> {
@@ -57,12 +62,13 @@ export class DiskReserve {
   }
 
   async #look(): Promise<void> {
-    const { report, scripts, freeBytes, folder } = this.#options;
-    const isLow = (await freeBytes()) < RESERVE_BYTES;
+    const { report, scripts, freeSpace, folder } = this.#options;
+    const { bytes, files } = await freeSpace();
+    const isLow = bytes < RESERVE_BYTES || files < RESERVE_FILES;
     if (isLow !== this.#isLow)
       report(
         isLow
-          ? `less than ${RESERVE_BYTES / 1024 ** 2} MB are free on the disk of ${folder}: hosted servers that store something do not run until there is more`
+          ? `less than ${RESERVE_BYTES / 1024 ** 2} MB, or room for ${RESERVE_FILES} files, are free on the disk of ${folder}: hosted servers that store something do not run until there is more`
           : `hosted servers run again: the disk of ${folder} has space`,
       );
     this.#isLow = isLow;
@@ -71,18 +77,24 @@ export class DiskReserve {
   }
 }
 
-async function bytesIn(folder: string): Promise<number> {
-  if (!existsSync(folder)) return 0;
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const sizes = entries
-    .filter((entry) => entry.isFile())
-    .map(async (entry) => {
-      try {
-        return (await stat(join(entry.parentPath, entry.name))).size;
-      } catch (error) {
-        if (isMissing(error)) return 0; // SQLite removes its own files
-        throw error;
-      }
-    });
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+/** Each file takes a block of the disk. */
+const BLOCK_BYTES = 4_096;
+
+/** Looks at no more files than it takes to know. */
+async function storesMoreThan(bytes: number, folder: string): Promise<boolean> {
+  let sum = 0;
+  for await (const path of filesBelow(folder)) {
+    sum += Math.max(BLOCK_BYTES, await sizeOf(path));
+    if (sum > bytes) return true;
+  }
+  return false;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isMissing(error)) return 0; // SQLite removes its own files
+    throw error;
+  }
 }

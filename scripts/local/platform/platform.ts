@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import type { FreeSpace } from "../../system/free-space.ts";
 import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
@@ -34,7 +35,7 @@ export interface PlatformOptions {
   /** Misbehaves as Cloudflare can. For tests. */
   readonly hostility?: Hostility | null;
   /** What is free on the disk of `stateDir`; without it what the system says. */
-  readonly freeBytes?: () => Promise<number>;
+  readonly freeSpace?: () => Promise<FreeSpace>;
 }
 
 export interface Platform {
@@ -81,12 +82,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const scripts = () => directory.list().flatMap((namespace) => namespace.scripts());
   const idle = new IdleScripts({ scripts, report });
   const cpu = new CpuWatch({ scripts, report });
-  const { freeBytes } = options;
+  const { freeSpace } = options;
   reserve = new DiskReserve({
     folder,
     scripts: () => scripts().filter((script) => !isOwn(script)),
     report,
-    ...(freeBytes === undefined ? {} : { freeBytes }),
+    ...(freeSpace === undefined ? {} : { freeSpace }),
   });
   let waking: Promise<void> | undefined;
 

@@ -1,4 +1,4 @@
-import { freeBytesOf } from "../../system/free-bytes.ts";
+import { freeSpaceOf } from "../../system/free-space.ts";
 import type { Machine } from "../machine.ts";
 
 /** With less free space, Claude Code, its history and git begin to fail without saying why. */
@@ -29,7 +29,7 @@ export async function checkHealth(machine: Machine, home: string): Promise<Healt
     problems.push(`no project is known, so clients can start no session here; ${fix}`);
   }
 
-  const freeBytes = await freeBytesOf(home);
+  const { bytes: freeBytes } = await freeSpaceOf(home);
   if (freeBytes < MIN_FREE_BYTES) {
     problems.push(`only ${Math.round(freeBytes / 1024 / 1024)} MB are free on the disk of ${home}; make room`);
   }

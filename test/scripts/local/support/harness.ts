@@ -7,6 +7,7 @@ import { dispatchBindings } from "../../../../scripts/local/dispatch-binding/con
 import type { Hostility } from "../../../../scripts/local/platform/hostility/hostility.ts";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
 import type { Platform } from "../../../../scripts/local/platform/platform.ts";
+import type { FreeSpace } from "../../../../scripts/system/free-space.ts";
 import { unusedPort } from "../../../support/unused-port.ts";
 import { startWorkerd } from "../../../../scripts/local/workerd/process.ts";
 
@@ -50,7 +51,7 @@ export async function bench(
     stateDir?: string;
     services?: Record<string, Record<string, string>>;
     hostility?: Partial<Hostility>;
-    freeBytes?: () => Promise<number>;
+    freeSpace?: () => Promise<FreeSpace>;
   } = {},
 ): Promise<Bench> {
   const stateDir = options.stateDir ?? (await temporaryFolder());
@@ -60,7 +61,7 @@ export async function bench(
     stateDir,
     apiToken: TOKEN,
     services: options.services ?? {},
-    ...(options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes }),
+    ...(options.freeSpace === undefined ? {} : { freeSpace: options.freeSpace }),
     hostility: options.hostility === undefined ? null : { ...GENTLE, ...options.hostility },
     report: (line) => reports.push(line),
     logOf: (path) => {
