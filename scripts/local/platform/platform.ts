@@ -5,7 +5,6 @@ import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
 import { CpuWatch } from "./cpu-watch.ts";
-import { KIND_TAG } from "#protocol/machine-upload.ts";
 import { Directory } from "./directory.ts";
 import { DiskReserve } from "./disk-reserve.ts";
 import { withFaults } from "./hostility/api-faults.ts";
@@ -16,7 +15,7 @@ import { routeLookup } from "./route-lookup.ts";
 import { type Handler, serve } from "./server.ts";
 import { bears } from "./token.ts";
 import type { Services } from "./script-config.ts";
-import type { UserScript } from "./user-script.ts";
+import { isMachine } from "./user-script.ts";
 import type { DispatchOptions } from "../dispatch-binding/configure.ts";
 
 export interface PlatformOptions {
@@ -66,7 +65,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     logOf,
     offline,
     unkind,
-    holds: async (script) => !isOwn(script) && (await reserve?.holds(script)) === true,
+    holds: async (script) => !isMachine(script.record) && (await reserve?.holds(script)) === true,
   });
   const lookupToken = randomBytes(32).toString("hex");
   const lookup = routeLookup(directory, lookupToken);
@@ -85,7 +84,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const { freeSpace } = options;
   reserve = new DiskReserve({
     folder,
-    scripts: () => scripts().filter((script) => !isOwn(script)),
+    scripts: () => scripts().filter((script) => !isMachine(script.record)),
     report,
     ...(freeSpace === undefined ? {} : { freeSpace }),
   });
@@ -107,9 +106,4 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       await directory.stop();
     },
   };
-}
-
-/** Whether it is a machine's script, whose code is Operator's. */
-function isOwn({ record }: UserScript): boolean {
-  return record.tags.includes(KIND_TAG);
 }

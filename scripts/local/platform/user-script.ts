@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
+import { KIND_TAG } from "#protocol/machine-upload.ts";
 import { HeldPorts, isListening } from "../../system/ports.ts";
 import type { Ports } from "../../system/ports.ts";
+import type { MemoryLimits } from "../workerd/memory-limit.ts";
 import { OutputPace } from "../workerd/output-pace.ts";
 import { StartFailure } from "../workerd/process.ts";
 import { Supervisor } from "../workerd/supervisor.ts";
@@ -53,6 +55,12 @@ export interface Route {
 const DATA_MB = 1_280;
 
 /**
+ * Which process the system ends first when the computer has no memory left: a hosted server's, which is somebody's own code, then a machine's script, which
+ * is started again. By itself it ends the largest. Twelve hosted servers with 30 MB each were smaller than Operator's own process, and ended all of it.
+ */
+const ENDS_BEFORE = { hosted: 800, machine: 400 };
+
+/**
  * One user script: its record on disk and the workerd that runs it. Changes to one script are queued and run one at a time;
  * different scripts do not wait for each other.
  */
@@ -99,7 +107,7 @@ export class UserScript {
       },
       ended: () => void this.#hold(),
       heapMb: around.unkind?.hostility.heapMb,
-      dataMb: DATA_MB,
+      limits: () => limitsOf(this.record),
       report: around.report,
       log: (line) => said(`[${name}] ${line}`),
       pace: this.#pace,
@@ -337,7 +345,7 @@ export class UserScript {
       name: `trial of ${this.name}`,
       config: () => this.#config(record, 0, null),
       heapMb: this.#around.unkind?.hostility.heapMb,
-      dataMb: DATA_MB,
+      limits: () => limitsOf(record),
       report: this.#around.report,
       pace: this.#pace,
     });
@@ -391,6 +399,15 @@ export class UserScript {
     this.#last = done;
     return done;
   }
+}
+
+/** Whether it is a machine's script, whose code is Operator's. */
+export function isMachine({ tags }: ScriptRecord): boolean {
+  return tags.includes(KIND_TAG);
+}
+
+function limitsOf(record: ScriptRecord): MemoryLimits {
+  return { dataMb: DATA_MB, endsBefore: isMachine(record) ? ENDS_BEFORE.machine : ENDS_BEFORE.hosted };
 }
 
 /** The upload's own bindings, the old ones that it inherits by name, and the old ones that it keeps by type (`keep_bindings`). */

@@ -14,7 +14,7 @@ import { deathSignal } from "./death-signal.ts";
 import { explainFailure } from "./failure.ts";
 import { readOutput, type Said } from "./output.ts";
 import type { OutputPace } from "./output-pace.ts";
-import { memoryLimit } from "./memory-limit.ts";
+import { limitedBy, type MemoryLimits } from "./memory-limit.ts";
 import { killWithUs } from "./reaper.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 
@@ -78,7 +78,7 @@ export interface Workerd {
  * Starts `workerd serve` and resolves once all sockets of the configuration listen. workerd reports each listening socket
  * on a pipe (`--control-fd`), so nothing polls the ports. The configuration goes through a file because it contains
  * secrets, which other users could read in the arguments or the environment of a process; the file is deleted after the start.
- * @param dataMb limit of the process's memory for data; `null`: none
+ * @param limits of the process's memory; `null`: none
  * @throws StartFailure with what workerd printed
  */
 export async function startWorkerd(
@@ -87,7 +87,7 @@ export async function startWorkerd(
   log: (line: string) => void,
   heapMb = HEAP_MB,
   pace: OutputPace | null = null,
-  dataMb: number | null = null,
+  limits: MemoryLimits | null = null,
 ): Promise<Workerd> {
   const path = join(runtimeFolder(), `${randomUUID()}.capnp`);
   const said: string[] = [];
@@ -96,7 +96,7 @@ export async function startWorkerd(
     const v8Flags = [`--max-heap-size=${heapMb}`, `--max-semi-space-size=${SEMI_SPACE_MB}`];
     const whole = { structuredLogging: true, v8Flags, ...config };
     await writeFile(path, writeConfig(whole), { mode: 0o600 });
-    const child = run(path, config, dataMb);
+    const child = run(path, config, limits);
     killWithUs(child);
     const ended = new Promise<void>((resolve) => {
       child.once("exit", () => resolve());
@@ -143,7 +143,7 @@ export async function startWorkerd(
   }
 }
 
-function run(path: string, { services }: Config, dataMb: number | null): ChildProcess {
+function run(path: string, { services }: Config, limits: MemoryLimits | null): ChildProcess {
   const { default: installed } = createRequire(import.meta.url)("workerd") as { default: string };
   // The profiler of the benchmarks sets this to a wrapper that adds an inspector.
   const binary = process.env["OPERATOR_WORKERD"] || installed;
@@ -156,8 +156,8 @@ function run(path: string, { services }: Config, dataMb: number | null): ChildPr
     path,
     CONSTANT,
   ];
-  const limit = dataMb === null ? [] : memoryLimit(dataMb);
-  const [command, ...rest] = [...deathSignal(), ...limit, binary, ...args];
+  const limited = limits === null ? [] : limitedBy(limits);
+  const [command, ...rest] = [...deathSignal(), ...limited, binary, ...args];
   return spawn(command ?? binary, rest, {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     // A separate session, so that Ctrl-C in the terminal reaches only `npm start`, which then stops its children in order.

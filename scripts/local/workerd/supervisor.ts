@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "./backoff.ts";
 import type { Config } from "./config.ts";
+import type { MemoryLimits } from "./memory-limit.ts";
 import type { OutputPace } from "./output-pace.ts";
 import { StartFailure, startWorkerd } from "./process.ts";
 import type { Workerd } from "./process.ts";
@@ -19,8 +20,8 @@ export interface SupervisorOptions {
   readonly config: () => Promise<Config>;
   /** JavaScript heap of each Worker, in megabytes; without it as much as a start on a computer of one's own allows. */
   readonly heapMb?: number | undefined;
-  /** Memory of the process for its data, in megabytes; without it as much as there is. */
-  readonly dataMb?: number;
+  /** What its process gets of the memory, asked before each start; without it as much as there is. */
+  readonly limits?: () => MemoryLimits;
   readonly report: Report;
   /** The lines that the Workers themselves print. */
   readonly log?: Report;
@@ -124,10 +125,10 @@ export class Supervisor {
   }
 
   async #launch(): Promise<void> {
-    const { name, config, heapMb, log = () => {}, pace = null, dataMb = null } = this.#options;
+    const { name, config, heapMb, log = () => {}, pace = null, limits } = this.#options;
     let workerd: Workerd;
     try {
-      workerd = await startWorkerd(name, await config(), log, heapMb, pace, dataMb);
+      workerd = await startWorkerd(name, await config(), log, heapMb, pace, limits?.() ?? null);
     } catch (error) {
       this.#endedMs = Date.now();
       throw error;

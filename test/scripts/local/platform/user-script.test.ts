@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:http";
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { KIND_TAG } from "#protocol/machine-upload.ts";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
 import { firstUpload, MACHINE, nextUpload } from "../fixtures/machine.ts";
 import { bench, eventually, gate, NAMESPACE, sdk, temporaryFolder, TOKEN, upload } from "../support/harness.ts";
@@ -55,6 +56,26 @@ test.skipIf(process.platform !== "linux")("a script gets no more memory than its
   const { call } = await gate(platform);
   expect(await text(call("attic"))).toBe("Array buffer allocation failed");
 });
+
+test.skipIf(process.platform !== "linux")(
+  "when the memory of the computer is used up, hosted servers end first, then machines' scripts, then the rest of Operator",
+  async () => {
+    const { client, platform } = await bench();
+    await upload(client, "echo", MACHINE, firstUpload("echo"));
+    await upload(client, "attic", MACHINE, { ...firstUpload("attic"), tags: [KIND_TAG] });
+    const score = async (pid: number | null | undefined) =>
+      Number(await readFile(`/proc/${pid}/oom_score_adj`, "utf8"));
+    const [hosted = 0, machine = 0, own = 0] = await Promise.all(
+      [
+        platform.directory.find(NAMESPACE, "echo")?.pid,
+        platform.directory.find(NAMESPACE, "attic")?.pid,
+        process.pid,
+      ].map(score),
+    );
+    expect(hosted).toBeGreaterThan(machine);
+    expect(machine).toBeGreaterThan(own);
+  },
+);
 
 test("each script prints into a log of its own, which is removed with it", async () => {
   const { client, namespaces, platform, logs, stateDir } = await bench();
