@@ -7,13 +7,18 @@ export const WebAddress = z.url({ protocol: /^https?$/ });
 
 /** The parts that we use of the metadata documents which say where to sign in (RFC 9728, RFC 8414). */
 const Resource = z.object({ resource: z.string(), authorization_servers: z.array(WebAddress).min(1) });
-export const Metadata = z.object({
+const Addresses = z.object({
   issuer: z.string(),
   authorization_endpoint: WebAddress,
   token_endpoint: WebAddress,
   registration_endpoint: WebAddress.optional(),
   revocation_endpoint: WebAddress.optional(),
   device_authorization_endpoint: WebAddress.optional(),
+});
+export const Metadata = Addresses.extend({
+  code_challenge_methods_supported: z.array(z.string()).optional(),
+  /** Whether every answer to an authorization request names its issuer (RFC 9207 section 3). */
+  authorization_response_iss_parameter_supported: z.boolean().optional(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 const Client = z.object({ client_id: z.string() });
@@ -37,7 +42,7 @@ export async function findServer(hub: string): Promise<AuthorizationServer> {
   const metadata = await read(`${origin}/.well-known/oauth-authorization-server${path}`, Metadata);
   // A document that names another issuer could send authorization codes there (RFC 8414 section 3.3).
   if (metadata.issuer !== issuer) throw failed(hub, `${issuer} calls itself ${metadata.issuer}`);
-  for (const address of Object.values(metadata)) refuseClear(hub, address ?? issuer);
+  for (const address of Object.values(Addresses.parse(metadata))) refuseClear(hub, address ?? issuer);
   return { metadata, resource };
 }
 
@@ -61,6 +66,8 @@ export async function registerClient(
     body: JSON.stringify({
       client_name: name,
       redirect_uris: [redirectUri],
+      // Without it a server may take this for a website, whose addresses must not lead to the computer that it runs on.
+      application_type: "native",
       token_endpoint_auth_method: "none",
       grant_types: ["authorization_code", "refresh_token"],
       response_types: ["code"],

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
-import { type AuthorizationServer, registerClient } from "./authorization-server.ts";
+import { type AuthorizationServer, type Metadata, registerClient } from "./authorization-server.ts";
 import { failed, askForTokens, type Tokens } from "./oauth-request.ts";
 
 /** How long to wait for the person to sign in. */
@@ -11,7 +11,8 @@ export type SignedIn = { readonly clientId: string; readonly tokens: Tokens };
 
 /**
  * Signs in through a browser on this computer (RFC 8252). The browser is redirected to a port of this process on 127.0.0.1, with
- * a code that only this process can redeem (PKCE, S256). `open` opens the address. Throws `CodezFailure`.
+ * a code that only this process can redeem (PKCE, S256), which a server must say that it checks (MCP authorization, "Authorization Code
+ * Protection"). `open` opens the address. Throws `CodezFailure`.
  */
 export async function signInByBrowser(
   server: AuthorizationServer,
@@ -20,9 +21,11 @@ export async function signInByBrowser(
   open: (url: string) => void,
 ): Promise<SignedIn> {
   const { metadata, resource } = server;
+  if (metadata.code_challenge_methods_supported?.includes("S256") !== true)
+    throw failed(metadata.issuer, "it does not support PKCE, without which others could use the browser's answer");
   const state = randomBytes(32).toString("base64url");
   const verifier = randomBytes(32).toString("base64url");
-  await using door = await openDoor(state, metadata.issuer);
+  await using door = await openDoor(state, metadata);
   const clientId = await registerClient(server, name, door.redirectUri);
   const url = new URL(metadata.authorization_endpoint);
   const query = {
@@ -55,7 +58,8 @@ type Door = AsyncDisposable & { readonly redirectUri: string; readonly code: Pro
 const DOOR = "http://127.0.0.1";
 
 /** Opens a port on 127.0.0.1 to which the browser brings the code. Any other request is refused and changes nothing. */
-async function openDoor(state: string, issuer: string): Promise<Door> {
+async function openDoor(state: string, metadata: Metadata): Promise<Door> {
+  const { issuer, authorization_response_iss_parameter_supported: namesIssuer = false } = metadata;
   let resolve: (code: string) => void = () => {};
   let reject: (reason: Error) => void = () => {};
   const code = new Promise<string>((...settle) => {
@@ -67,11 +71,13 @@ async function openDoor(state: string, issuer: string): Promise<Door> {
     const url = URL.canParse(request.url ?? "", DOOR) ? new URL(request.url ?? "", DOOR) : null;
     const isOurs = url?.pathname === "/callback" && isSame(url.searchParams.get("state") ?? "", state);
     if (url === null || request.method !== "GET" || !isOurs) return answer(response, 404, "Not found.");
-    // A response that another server issued must not be redeemed here: mix-up attack (RFC 9207).
+    // A response that another server issued must not be redeemed here: mix-up attack. Whose server names itself in all of them must have done so
+    // in this one (RFC 9207 section 2.4).
     const from = url.searchParams.get("iss");
+    const isTheirs = from === null ? !namesIssuer : from === issuer;
     const error = url.searchParams.get("error");
     const given = url.searchParams.get("code");
-    if ((from !== null && from !== issuer) || (error === null && given === null)) {
+    if (!isTheirs || (error === null && given === null)) {
       answer(response, 400, "This sign-in response is not valid. Nothing was done.");
       return reject(failed(issuer, "the browser returned an invalid response"));
     }

@@ -43,13 +43,18 @@ export async function signInByDevice(
     grant_type: "urn:ietf:params:oauth:grant-type:device_code",
     device_code: asked.data.device_code,
     client_id: clientId,
+    resource,
   };
   const deadlineMs = Date.now() + asked.data.expires_in * 1000;
   let pauseMs = asked.data.interval * 1000;
   while (Date.now() < deadlineMs) {
     await sleep(pauseMs);
-    const answer = await askForTokens(metadata.token_endpoint, form).catch(() => null); // a short network failure: poll again
-    if (answer === null) continue;
+    const answer = await askForTokens(metadata.token_endpoint, form).catch(() => null);
+    if (answer === null) {
+      // A short network failure. A client must then ask less often (RFC 8628 section 3.5).
+      pauseMs = Math.min(pauseMs * 2, MAX_INTERVAL_S * 1000);
+      continue;
+    }
     if (!("error" in answer)) return { clientId, tokens: answer };
     if (answer.error === "slow_down") pauseMs += SLOWER_MS;
     else if (answer.error === "access_denied") throw failed(issuer, "it was denied");

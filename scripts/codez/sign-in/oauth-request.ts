@@ -14,6 +14,9 @@ export const Tokens = z.object({
 });
 export type Tokens = z.infer<typeof Tokens>;
 
+/** Every other type of token is used in another way, which is not known here (RFC 6749 section 7.1). */
+const Bearer = z.object({ token_type: z.string().regex(/^bearer$/i) });
+
 const Refused = z.object({ error: z.string(), error_description: z.string().optional() });
 export type Refused = z.infer<typeof Refused>;
 
@@ -33,8 +36,8 @@ export async function postForm(url: string, form: Record<string, string>): Promi
 export async function askForTokens(url: string, form: Record<string, string>): Promise<Tokens | Refused> {
   const { status, body } = await postForm(url, form);
   const tokens = Tokens.safeParse(body);
-  if (status === 200 && tokens.success) return tokens.data;
-  return Refused.safeParse(body).data ?? { error: `HTTP ${status}` };
+  if (status !== 200 || !tokens.success) return Refused.safeParse(body).data ?? { error: `HTTP ${status}` };
+  return Bearer.safeParse(body).success ? tokens.data : { error: "it issued a token of a type that is not Bearer" };
 }
 
 /** The failure of a sign-in. The only alternative is a token that was created elsewhere. */

@@ -199,12 +199,13 @@ function authorization(more: (origin: string) => Record<string, unknown>): Says 
         token_endpoint: `${origin}/token`,
         registration_endpoint: `${origin}/register`,
         device_authorization_endpoint: `${origin}/device`,
+        code_challenge_methods_supported: ["S256"],
         ...more(origin),
       },
       "/register": { client_id: "codez" },
       "/token": { error: "invalid_grant", error_description: "no" },
     };
-    const document = documents[url] ?? more(origin)[url];
+    const document = more(origin)[url] ?? documents[url];
     response.writeHead(document === undefined ? 404 : 200, { "content-type": "application/json" });
     response.end(JSON.stringify(document ?? null));
   };
@@ -273,6 +274,65 @@ describe("a sign-in", () => {
     const whole = authorization(() => ({}));
     const origin = await operator((request, ...rest) => (request.url === path ? says : whole)(request, ...rest));
     await expect(findServer(origin)).rejects.toThrow("calls itself https://other.test");
+  });
+
+  it.each<[string[] | undefined]>([[undefined], [[]], [["plain"]]])(
+    "by a browser is not begun at a server that does not check codes (%j)",
+    async (methods) => {
+      const server = await findServer(
+        await operator(authorization(() => ({ code_challenge_methods_supported: methods }))),
+      );
+      const opened = vi.fn();
+      await expect(signInByBrowser(server, "codez", "mcp:tools", opened)).rejects.toThrow("it does not support PKCE");
+      expect(opened).not.toHaveBeenCalled();
+    },
+  );
+
+  it.each(["code=c", "error=x&error_description=Call+0900+1", "code=c&iss=https%3A%2F%2Fother.test"])(
+    "takes no answer that does not name its server, whose answers do: %s",
+    async (answer) => {
+      const named = { authorization_response_iss_parameter_supported: true };
+      const asked: string[] = [];
+      const says = authorization(() => named);
+      const origin = await operator((request, ...rest) => {
+        asked.push(request.url ?? "");
+        says(request, ...rest);
+      });
+      const come = (address: string): void => {
+        const query = new URL(address).searchParams;
+        void fetch(`${query.get("redirect_uri")}?state=${query.get("state")}&${answer}`);
+      };
+      const server = await findServer(origin);
+      await expect(signInByBrowser(server, "codez", "mcp:tools", come)).rejects.toThrow("returned an invalid response");
+      expect(asked).not.toContain("/token");
+    },
+  );
+
+  it("by a code asks for one resource, as a program on a computer, and less often while its server cannot be reached", async () => {
+    const code = {
+      device_code: "d",
+      user_code: "u",
+      verification_uri: "https://x.test",
+      expires_in: 60,
+      interval: 0.1,
+    };
+    const says = authorization(() => ({ "/device": code, "/token": { access_token: "t", token_type: "mac" } }));
+    const [sent, askedMs]: [Record<string, string>, number[]] = [{}, []];
+    const origin = await operator((request, response, own) => {
+      const { url = "" } = request;
+      if (url === "/token") askedMs.push(Date.now());
+      if (url === "/token" && askedMs.length < 4) return void request.socket.destroy();
+      request.on("data", (bytes) => (sent[url] = `${sent[url] ?? ""}${bytes}`));
+      request.on("end", () => says(request, response, own));
+    });
+    const signedIn = signInByDevice(await findServer(origin), "codez", "mcp:tools", () => undefined);
+    // Only a Bearer token is one that can be used here.
+    await expect(signedIn).rejects.toThrow("a type that is not Bearer");
+    const pausesMs = askedMs.slice(1).map((ms, at) => ms - (askedMs[at] ?? 0));
+    for (const [at, leastMs] of [200, 400, 800].entries()) expect(pausesMs[at]).toBeGreaterThanOrEqual(leastMs - 5);
+    expect(JSON.parse(sent["/register"] ?? "")).toMatchObject({ application_type: "native" });
+    for (const path of ["/device", "/token"])
+      expect(new URLSearchParams(sent[path]).getAll("resource")).toEqual([`${origin}/mcp`]);
   });
 
   it("waits for its browser whatever else asks at its port", async () => {
