@@ -25,9 +25,7 @@ export async function buildTemplate(): Promise<void> {
   try {
     const config = join(REPOSITORY, "machine-template/wrangler.jsonc");
     await bundleWithWrangler(config, out, { args: ["--minify", "--metafile"] });
-    const code = await readFile(join(out, "index.js"), "utf8");
-    // The source map stays behind, and so does the line that points to it.
-    const module = code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n");
+    const module = await readFile(join(out, "index.js"), "utf8");
     const version = createHash("sha256").update(module).digest("hex").slice(0, VERSION_CHARACTERS);
     await atomicWrite(MODULE, module);
     await atomicWrite(VERSION, version);

@@ -6,6 +6,7 @@ import { REPOSITORY } from "../build/repository.ts";
 import { parseJsonc } from "../local/jsonc.ts";
 import { WorkerConfig } from "../local/worker-config.ts";
 import { childEnvironment } from "../system/child-environment.ts";
+import { NO_SOURCE_MAPS } from "../system/wrangler.ts";
 import type { Credentials, Names } from "./account.ts";
 
 /** One Worker's deployment. */
@@ -30,7 +31,7 @@ export async function deployWorker(deployment: Deployment): Promise<void> {
     await writeFile(file, JSON.stringify(secrets), { mode: 0o600 });
     const config = join(folder, "wrangler.json");
     await writeFile(config, JSON.stringify(await configFor(worker, names)));
-    const args = ["deploy", "--config", config, "--secrets-file", file];
+    const args = ["deploy", "--config", config, "--secrets-file", file, NO_SOURCE_MAPS];
     for (const [name, value] of Object.entries(vars)) args.push("--var", `${name}:${value}`);
     for (const route of routes) args.push("--route", route);
     if (host !== null) args.push("--domain", host);

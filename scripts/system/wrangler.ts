@@ -15,6 +15,9 @@ const ENVIRONMENT = {
   CI: "1",
 };
 
+/** Nobody reads the source maps that Wrangler makes unless it is told not to, and they take a third of esbuild's time. */
+export const NO_SOURCE_MAPS = "--upload-source-maps=false";
+
 export type BundleOptions = {
   /** More arguments, such as `--minify`. */
   readonly args?: readonly string[];
@@ -36,7 +39,8 @@ export async function bundleWithWrangler(
 ): Promise<void> {
   // The program itself, and not `bin/wrangler.js`, which would start it as a child that a kill does not reach.
   const wrangler = join(wranglerFor(dirname(config)), "wrangler-dist/cli.js");
-  const command = ["--no-warnings", wrangler, "deploy", "--dry-run", "--outdir", out, "--config", config, ...args];
+  const dryRun = ["deploy", "--dry-run", "--outdir", out, "--config", config];
+  const command = ["--no-warnings", wrangler, ...dryRun, NO_SOURCE_MAPS, ...args];
   try {
     await promisify(execFile)(process.execPath, command, {
       ...options,
