@@ -12,9 +12,7 @@ import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts
 import { COMES_BACK, restore } from "../local/backup/restore.ts";
 import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/program.ts";
 import { ownVersion } from "../local/release.ts";
-import { startHere } from "../local/start-here.ts";
 import { exitOnSignal } from "../system/exit-on-signal.ts";
-import { upgrade } from "./upgrade.ts";
 import { rolloutCommand } from "./rollout/commands.ts";
 import { serversCommand } from "./servers/commands.ts";
 import { print } from "../print.ts";
@@ -34,7 +32,11 @@ program
   // Its options are read where they are used, so that they are the same for every way to start.
   .helpOption(false)
   .allowUnknownOption()
-  .action((_: string[], __: unknown, command: Command) => startHere(command.args));
+  .action(async (_: string[], __: unknown, command: Command) => {
+    // Loaded here and in `upgrade` alone: what runs Operator takes longer to load than the other commands run.
+    const { startHere } = await import("../local/start-here.ts");
+    await startHere(command.args);
+  });
 
 program
   .command("backup <file>")
@@ -59,9 +61,10 @@ program
   .command("upgrade")
   .description("change over to this release: try it with a copy of the state, then restart Operator")
   .option("--restart <command>", "shell command that restarts Operator, for example: systemctl restart operator")
-  .action(({ restart }: { restart?: string }) => {
+  .action(async ({ restart }: { restart?: string }) => {
     exitOnSignal();
-    return upgrade(stateDir, restart, print);
+    const { upgrade } = await import("./upgrade.ts");
+    await upgrade(stateDir, restart, print);
   });
 
 program

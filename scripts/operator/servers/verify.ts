@@ -1,6 +1,7 @@
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import type { Client } from "@modelcontextprotocol/client";
 import { type HostedServer, hostedTemplate } from "#protocol/hosted-server.ts";
 import { mcpFailure } from "../../mcp-failure.ts";
+import { mcpClient } from "../../system/mcp-client.ts";
 import { operatorFetch } from "../../trust/operator-fetch.ts";
 import type { ServerApi } from "./server-api.ts";
 
@@ -44,6 +45,7 @@ export async function verify(
   server: HostedServer,
   wanted: { tool: string; args: Record<string, unknown> } | null,
 ): Promise<Verified> {
+  const { Client } = await mcpClient();
   for (let attempt = 1; ; attempt += 1) {
     const client = new Client({ name: "operator-servers", version: "1" });
     try {
@@ -65,6 +67,7 @@ export async function verify(
 }
 
 async function toolsOf(client: Client, api: ServerApi, { mcpUrl }: HostedServer): Promise<string[]> {
+  const { StreamableHTTPClientTransport } = await mcpClient();
   const requests = { requestInit: { headers: api.headers }, fetch: operatorFetch };
   await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), requests));
   return (await client.listTools()).tools.map(({ name }) => name);
