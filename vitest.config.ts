@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+import { bundlesFolder } from "./test/support/bundles-folder.ts";
 import { compileCache } from "./test/support/compile-cache.ts";
 import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
@@ -65,6 +66,7 @@ const THREE_ISOLATES = {
 const PROCESSES = {
   ...PROPERTIES,
   globalSetup: ["test/peers/setup.ts"],
+  provide: { ...PROPERTIES.provide, ...bundlesFolder() },
   env: { ...temporaryInMemory(), ...compileCache() },
   isolate: false,
   maxWorkers: 3,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
 import { WebSocket as WebSocketClient } from "ws";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { buildTemplate } from "../../../scripts/build/template.ts";
@@ -16,6 +16,7 @@ import { beginUpgrade, ownVersion } from "../../../scripts/local/release.ts";
 import { describeMemory, memoryOf } from "../../../scripts/operator/look-at-memory.ts";
 import { rehearse } from "../../../scripts/operator/rehearse.ts";
 import { restore } from "../../../scripts/local/backup/restore.ts";
+import "../../support/bundles-folder.ts";
 
 /**
  * A state folder as release 0.1.0 left it, with two machines, an owner "dana" and a personal access token. All of its data was
@@ -35,12 +36,10 @@ let state: string;
 
 /** Bundling takes seconds, and every test needs the same bundles. */
 beforeAll(async () => {
-  const bundles = await mkdtemp(join(tmpdir(), "operator-upgrade-bundles-"));
-  process.env["OPERATOR_BUNDLES"] = bundles;
+  process.env["OPERATOR_BUNDLES"] = inject("bundles");
   await Promise.all([buildTemplate(), buildCodez()]);
-  return async () => {
+  return () => {
     delete process.env["OPERATOR_BUNDLES"];
-    await rm(bundles, { recursive: true, force: true });
   };
 });
 
