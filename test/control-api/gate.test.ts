@@ -301,6 +301,8 @@ describe("a page of another origin", () => {
       expect(response.headers.get("access-control-allow-origin")).toBe("https://app.example");
       expect(response.headers.get("access-control-expose-headers")).toContain("mcp-session-id");
       expect(response.headers.get("access-control-allow-credentials")).toBeNull();
+      // A cache must not give one page the answer that another may read.
+      expect(response.headers.get("vary")).toContain("origin");
     }
   });
 

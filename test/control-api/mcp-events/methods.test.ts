@@ -72,6 +72,7 @@ describe("events/poll", () => {
     await alice.logs("attic", [ASKED]);
     const begun = await poll(alice, { name: "permission.requested" });
     expect(begun).toMatchObject({ events: [], truncated: false, hasMore: false, nextPollMs: 10_000 });
+    expect(await poll(alice, { name: "permission.requested", cursor: null })).toEqual(begun);
     await alice.logs("attic", [ASKED, { type: "message", session: "s1" }, { ...ASKED, session: "s2", atMs: 1_000 }]);
     const after = await poll(alice, { name: "permission.requested", cursor: begun.cursor });
     expect(after).toMatchObject({ truncated: false, hasMore: false });
@@ -163,6 +164,20 @@ describe("events/poll", () => {
     expect(await errorOf(alice, "events/poll", { name: "session.failed", cursor: "nonsense" })).toMatchObject({ code: -32_602 }); // prettier-ignore
     expect(await errorOf(alice, "events/poll", { name: "session.failed", arguments: { machineId: "cellar" } })).toMatchObject({ code: -32_024 }); // prettier-ignore
     expect(await errorOf(alice, "events/list", { cursor: "page-2" })).toMatchObject({ code: -32_602 });
+    const delivery = { mode: "queue", url: "https://receiver.example/hook", secret: `whsec_${btoa("x".repeat(32))}` };
+    const unsupported = { code: -32_026, data: { feature: "deliveryMode", value: "queue" } };
+    expect(await errorOf(alice, "events/subscribe", { name: "session.failed", delivery })).toMatchObject(unsupported);
+  });
+
+  it("says once that events are missing in between", async () => {
+    const alice = await person("attic");
+    await alice.logs("attic", [ASKED]);
+    const { cursor } = await poll(alice, { name: "permission.requested" });
+    await alice.logs("attic", [{ ...ASKED, seq: 8 }]);
+    const polled = await poll(alice, { name: "permission.requested", cursor });
+    expect(polled).toMatchObject({ truncated: true, events: [{ data: { request_id: "r1" } }] });
+    const after = await poll(alice, { name: "permission.requested", cursor: polled.cursor });
+    expect(after).toMatchObject({ truncated: false, events: [] });
   });
 
   it("shows neither other people's machines nor that they exist", async () => {

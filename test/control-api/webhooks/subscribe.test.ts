@@ -101,8 +101,12 @@ describe("events/subscribe", () => {
     expect(again.id).toBe(first.id);
     expect(again.deliveryStatus).toMatchObject({ active: true, lastError: null });
     expect(await receiver.received(1)).toHaveLength(1); // one challenge for both
+    const ofSession = await subscribe(alice, receiver, { arguments: { machineId: "attic", session: "attic/s1" } });
+    const inAnotherOrder = { arguments: { session: "attic/s1", machineId: "attic" } };
+    expect((await subscribe(alice, receiver, inAnotherOrder)).id).toBe(ofSession.id);
     const { client } = await clientOf(alice, "another client");
     const ids = [
+      ofSession.id,
       first.id,
       (await subscribe(alice, other)).id,
       (await subscribe(alice, receiver, { name: "session.created" })).id,
