@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { CallCancelled } from "../../../control-api/src/mcp/cancellation.ts";
+import { leanCall } from "../../../control-api/src/mcp/lean-lane.ts";
 import { TestUser } from "../support/operator.ts";
 
 const VERSION = "mcp-protocol-version";
@@ -97,6 +99,12 @@ describe("the short way answers like the SDK's handler:", () => {
   });
 });
 
+it("the short way sends no answer to a call that its client has cancelled (MCP 2025-11-25, Cancellation)", async () => {
+  const response = await leanCall(7, () => Promise.reject(new CallCancelled()));
+  expect(response.headers.get("content-type")).toBe("text/event-stream");
+  expect(await response.text()).toBe("");
+});
+
 describe("the short way leaves to the SDK's handler", () => {
   it.each<[string, object, Record<string, string>?]>([
     ["a client that takes no event stream", called("list_machines"), { accept: "application/json" }],
@@ -110,6 +118,10 @@ describe("the short way leaves to the SDK's handler", () => {
     ["an invalid id", { id: 1.5, ...called("list_machines") }],
     ["another version of JSON-RPC", { jsonrpc: "1.0", ...called("list_machines") }],
     ["another method", { method: "ping" }],
+    [
+      "a request whose _meta is of a later revision than its header",
+      called("list_machines", {}, { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } }),
+    ],
   ])("%s", async (_, message, headers) => {
     const alice = new TestUser();
     const lean = await ask(alice, "short way", message, headers);

@@ -316,7 +316,8 @@ test("a resource is named as it is, without a part or credentials", async () => 
   const client = await Client.registered();
   const statusFor = async (resource: string) => (await person.get(client.authorizePath({ resource }))).status;
   expect(await statusFor(`${ORIGIN}/mcp`)).toBe(200);
-  for (const other of [`${ORIGIN}/mcp#part`, `${ORIGIN.replace("//", "//:secret@")}/mcp`])
+  const spelledWith = (credentials: string): string => `${ORIGIN.replace("//", `//${credentials}@`)}/mcp`;
+  for (const other of [`${ORIGIN}/mcp#part`, spelledWith(":secret"), spelledWith("somebody")])
     expect(await statusFor(other), other).toBe(400);
 });
 
