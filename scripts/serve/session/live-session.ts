@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { ServeConfig } from "../config.ts";
 import type { AgentEvent, AgentRun, Prompt, TurnResult } from "../agent/agent.ts";
 import { explain, ServeFailure } from "../error.ts";
 import type { EventLog, EventType } from "../event-log.ts";
@@ -35,6 +36,7 @@ export interface LiveSessionOptions {
   readonly slug: string;
   readonly model: string | null;
   readonly permissionMode: PermissionMode;
+  readonly config: ServeConfig;
   readonly events: EventLog;
   readonly permissions: PermissionBook;
   readonly onEnded: (session: LiveSession) => void;
@@ -46,6 +48,8 @@ export class LiveSession {
   readonly cwd: string;
   readonly slug: string;
   readonly permissionMode: PermissionMode;
+  /** The policy that it was started under, or the last one that was found to allow it. */
+  config: ServeConfig;
   readonly startedAtMs = Date.now();
   model: string | null;
   costUsd: number | null = null;
@@ -66,6 +70,7 @@ export class LiveSession {
     this.slug = options.slug;
     this.model = options.model;
     this.permissionMode = options.permissionMode;
+    this.config = options.config;
     this.#events = options.events;
     this.#permissions = options.permissions;
     this.#onEnded = options.onEnded;

@@ -20,7 +20,8 @@ export interface PolicyWatchOptions {
 
 /**
  * Applies a changed policy to what is already there. The tools ask the policy when a prompt arrives; without this a turn of hours, and
- * the prompts that wait behind it, would go on under a policy that its owner has replaced.
+ * the prompts that wait behind it, would go on under a policy that its owner has replaced. Each session knows the policy that it has, so
+ * that what changes while its agent starts, or is wrong for a while, counts as well.
  *
  * - A session that the new policy forbids (its folder, its mode, all writing, or settings of its folder that it was started with) ends,
  *   with its turn and its queue. Its next prompt resumes it, if it is allowed.
@@ -30,15 +31,13 @@ export interface PolicyWatchOptions {
  * The returned function ends that.
  */
 export function watchPolicy({ config, policy, sessions, onError }: PolicyWatchOptions): () => void {
-  let last = config.current;
   let isAtWork = false;
   const timer = setInterval(() => {
     const now = config.current;
-    if (now === last || isAtWork) return;
-    const before = last;
-    last = now;
+    const others = sessions.all().filter((session) => session.config !== now);
+    if (others.length === 0 || isAtWork) return;
     isAtWork = true;
-    apply(before, now)
+    Promise.all(others.map((session) => apply(session, now)))
       .catch(onError)
       .finally(() => {
         isAtWork = false;
@@ -47,33 +46,30 @@ export function watchPolicy({ config, policy, sessions, onError }: PolicyWatchOp
   timer.unref();
   return () => clearInterval(timer);
 
-  async function apply(before: ServeConfig, now: ServeConfig): Promise<void> {
+  async function apply(session: LiveSession, now: ServeConfig): Promise<void> {
     const isValid = config.problem === null;
-    for (const session of sessions.all()) {
-      const why = isValid ? await whyForbidden(session, before, now) : null;
-      // The file changed again while this was found out, perhaps by a slip. The next look decides, and compares with what was before.
-      if (config.current !== now) {
-        last = before;
-        return;
-      }
-      if (why !== null) {
-        session.announce(`serve.json was changed, and no longer allows this session: ${why}`);
-        await session.end();
-      } else
-        await session.dropForbidden(async ({ text }) => {
-          try {
-            policy.mayWrite();
-            await policy.mayPrompt(text, session.cwd);
-            return null;
-          } catch (error) {
-            if (error instanceof ServeFailure) return error;
-            throw error;
-          }
-        });
+    const why = isValid ? await whyForbidden(session, now) : null;
+    // The file changed again while this was found out, perhaps by a slip. The next look decides.
+    if (config.current !== now) return;
+    if (why !== null) {
+      session.announce(`serve.json was changed, and no longer allows this session: ${why}`);
+      await session.end();
+      return;
     }
+    await session.dropForbidden(async ({ text }) => {
+      try {
+        policy.mayWrite();
+        await policy.mayPrompt(text, session.cwd);
+        return null;
+      } catch (error) {
+        if (error instanceof ServeFailure) return error;
+        throw error;
+      }
+    });
+    if (isValid) session.config = now;
   }
 
-  async function whyForbidden(session: LiveSession, before: ServeConfig, now: ServeConfig): Promise<string | null> {
+  async function whyForbidden(session: LiveSession, now: ServeConfig): Promise<string | null> {
     try {
       await policy.mayDrive(session.cwd);
     } catch (error) {
@@ -82,7 +78,8 @@ export function watchPolicy({ config, policy, sessions, onError }: PolicyWatchOp
     }
     if (isAbove(session.permissionMode, now.maxPermissionMode))
       return `its mode ${session.permissionMode} is above maxPermissionMode, ${now.maxPermissionMode}`;
-    const wasTrusted = (await isBelowAny(session.cwd, before.trust)) && !(await isBelowAny(session.cwd, now.trust));
+    const { trust } = session.config;
+    const wasTrusted = (await isBelowAny(session.cwd, trust)) && !(await isBelowAny(session.cwd, now.trust));
     return wasTrusted ? "it was started with the settings of its folder, which is no longer listed in trust" : null;
   }
 }

@@ -197,10 +197,11 @@ export class Sessions {
       if (this.#live.get(session.id) === session) this.#live.delete(session.id);
     };
     const slug = projectSlugOf(cwd);
-    const live = new LiveSession({ id, cwd, slug, model, permissionMode, events, permissions, onEnded });
+    const config = this.#options.config();
+    const live = new LiveSession({ id, cwd, slug, model, permissionMode, config, events, permissions, onEnded });
     const run = await agent.start({
       ...options,
-      highestMode: this.#options.config().maxPermissionMode,
+      highestMode: config.maxPermissionMode,
       onEvent: live.onEvent,
     });
     this.#live.set(id, live);

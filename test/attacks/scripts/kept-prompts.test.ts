@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Prompt } from "../../../scripts/serve/agent/agent.ts";
+import { ServeConfig } from "../../../scripts/serve/config.ts";
 import { ServeFailure } from "../../../scripts/serve/error.ts";
 import { EventLog } from "../../../scripts/serve/event-log.ts";
 import { PermissionBook } from "../../../scripts/serve/permission/book.ts";
@@ -42,7 +43,8 @@ test("decisions about large inputs are kept within a limited size, the newest of
 });
 
 test("prompts that wait for a session have a limited size, and one is always taken", () => {
-  const options = { id: "s", cwd: "/", slug: "-", model: null, permissionMode: "default" } as const;
+  const config = ServeConfig.parse({});
+  const options = { id: "s", cwd: "/", slug: "-", model: null, permissionMode: "default", config } as const;
   const session = new LiveSession({ ...options, events: new EventLog(), permissions: book, onEnded: () => undefined });
   const content = MEGABYTE.repeat(30);
   const prompt = (id: string): Prompt => ({

@@ -5,6 +5,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { peerBin } from "../../peers/bin.ts";
 import type { Script } from "../../peers/messages-api.ts";
 import { type Answer, TestMachine, type TestClient, until } from "../../scripts/serve/support/machine.ts";
 
@@ -52,12 +53,14 @@ async function busy(...waiting: string[]): Promise<{ session: string; cursor: st
 const isEnd = (session: string) => (event: Answer) =>
   event["session_id"] === session && event["type"] === "session.updated" && event["status"] === "idle";
 
-test.each([
+const NARROWER: [string, Answer][] = [
   ["nothing but reading", { ...FREE, readOnly: true }],
   ["other folders", { ...FREE, drive: ["~/src/other"] }],
   ["a lower mode", { ...FREE, maxPermissionMode: "default" }],
   ["no settings of its folder", { ...FREE, trust: [] }],
-])(
+];
+
+test.each(NARROWER)(
   "a policy that now allows %s ends the turns that it forbids, and drops the prompts behind them",
   async (what, config) => {
     const later = `later, ${what}`;
@@ -71,6 +74,35 @@ test.each([
     expect([existsSync(join(machine.repo("repo"), "made")), wasAsked(later)]).toEqual([false, false]);
   },
 );
+
+test.each(NARROWER)(
+  "a policy that allows only %s since an agent started counts for its session",
+  async (what, config) => {
+    // Claude Code takes longer to start than serve to look at the policy.
+    const slow = join(machine.home, "slow-claude");
+    const started = join(machine.home, `started, ${what}`);
+    writeFileSync(slow, `#!/bin/sh\ntouch '${started}'\nsleep 3\nexec '${peerBin("claude")}' "$@"\n`, { mode: 0o700 });
+    machine.configure({ ...FREE, claude: slow });
+    const cursor = await client.now();
+    const creation = client.create(machine.repo("repo"), { permission_mode: "acceptEdits", prompt: `hold ${what}` });
+    await until("the agent starts", () => existsSync(started) || undefined);
+    machine.configure({ claude: slow, ...config });
+    const session = await creation;
+    await client.eventsUntil(isEnd(session), cursor, session);
+    release();
+    await sleep(500); // a turn that went on would have made its file
+    expect(existsSync(join(machine.repo("repo"), "made"))).toBe(false);
+  },
+);
+
+test("a folder that is no longer trusted after the file was invalid ends its session", async () => {
+  const { session, cursor } = await busy();
+  writeFileSync(join(machine.home, ".codez", "serve.json"), '{ "trust": [');
+  await sleep(2_500); // twice as long as serve takes to notice
+  machine.configure({ ...FREE, trust: [] });
+  const events = await client.eventsUntil(isEnd(session), cursor, session);
+  expect(JSON.stringify(events)).toContain("no longer listed in trust");
+});
 
 test("a waiting command is dropped when it is no longer listed, and the next prompt is sent", async () => {
   const { session, cursor } = await busy("/cost", "after the command");
