@@ -26,6 +26,12 @@ const KILL =
   `p=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/' "$HOME/.operator/lock.json") && kill $p && ` +
   `while kill -0 $p 2>/dev/null; do sleep 0.05; done`;
 
+/** Authorities that this computer trusts besides Node's own, such as that of a proxy between it and the registry. */
+function extraAuthorities(): Record<string, string> {
+  const { NODE_EXTRA_CA_CERTS: file } = process.env;
+  return file === undefined ? {} : { NODE_EXTRA_CA_CERTS: file };
+}
+
 /** A computer without a clone: an empty folder into which npm installs the tarball, and a home that nobody has used. */
 describe("operator.tgz", () => {
   const folder = temporaryFolder();
@@ -38,6 +44,7 @@ describe("operator.tgz", () => {
     npm_config_cache: process.env["npm_config_cache"] ?? join(process.env["HOME"] ?? "", ".npm"),
     // What is not in the cache comes from a registry, which may be another one than npm's, with a certificate of its own.
     npm_config_userconfig: process.env["npm_config_userconfig"] ?? join(process.env["HOME"] ?? "", ".npmrc"),
+    ...extraAuthorities(),
     npm_config_update_notifier: "false",
   };
   let tarball: string;
