@@ -16,6 +16,7 @@ import { Mirror } from "./history/mirror.ts";
 import { placeOf } from "./history/place.ts";
 import { findSessionFile } from "./history/session-file.ts";
 import { codezHome } from "../system/home.ts";
+import { removeDrafts } from "../system/json-file.ts";
 import { claudeHome, claudeStateFile } from "./home.ts";
 import { listen } from "./http/listener.ts";
 import { HistoryIndex } from "./search-index/history-index.ts";
@@ -84,6 +85,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
       `codez serve already runs here (process ${other.pid}, http://127.0.0.1:${other.port}/mcp)`,
     );
   }
+  await removeDrafts(folder);
   // Agents of a serve that was killed together with its keeper.
   const keeper = new Keeper(createHash("sha256").update(home).digest("hex").slice(0, 16));
   await keeper.endLeftovers();

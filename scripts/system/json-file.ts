@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { NotTrusted, readTrustedFile } from "./trusted-file.ts";
 
 /**
@@ -36,4 +36,13 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
     await rm(draft, { force: true });
     throw error;
   }
+}
+
+/** What `writeJson` calls a draft of a file. */
+const DRAFT = /\.json\.[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+/** Removes the drafts that a process left in a folder because it was killed while it wrote. Nothing else may be writing there. */
+export async function removeDrafts(folder: string): Promise<void> {
+  const drafts = (await readdir(folder)).filter((name) => DRAFT.test(name));
+  await Promise.all(drafts.map((name) => rm(join(folder, name), { force: true })));
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { ftsQuery } from "./match.ts";
@@ -256,6 +256,8 @@ function openAt(Database: typeof DatabaseSync, path: string): DatabaseSync {
 }
 
 function open(Database: typeof DatabaseSync, path: string): DatabaseSync {
+  // SQLite would leave the mode to the umask. Its other files get the mode of this one.
+  closeSync(openSync(path, "a", 0o600));
   const database = new Database(path);
   try {
     // The index can be rebuilt, so losing the last second in a power failure is cheaper than a sync for every batch.

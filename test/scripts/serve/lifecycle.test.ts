@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { commandLineOf, isAlive, processesOf } from "./support/process.ts";
@@ -53,6 +54,17 @@ test("when serve and its keeper are both killed, the next start ends the process
   await machine.serve();
   await until("the command to be gone", () => (isAlive(command) ? undefined : true));
   await isEmpty(machine.pid);
+});
+
+test("a start removes the drafts of files that a killed serve was writing, and nothing else", async () => {
+  machine = await TestMachine.start({ script: obedient });
+  await machine.stop("SIGKILL");
+  const folder = join(machine.home, ".codez", "serve");
+  const before = readdirSync(folder);
+  for (const name of ["state.json", "sessions.json"]) writeFileSync(join(folder, `${name}.${randomUUID()}`), "{");
+  writeFileSync(join(folder, "state.json.old"), "{}");
+  await machine.serve();
+  expect(readdirSync(folder).filter((name) => !before.includes(name))).toEqual(["state.json.old"]);
 });
 
 test("disposing of a busy session ends all its processes, and a prompt resumes it", async () => {

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { rmSync, truncateSync, utimesSync } from "node:fs";
+import { readdirSync, rmSync, statSync, truncateSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Follower, type Growth } from "../../../../scripts/serve/search-index/follower.ts";
@@ -18,6 +18,21 @@ async function sqlite(folder: string): Promise<Store> {
   if (store === null) throw new Error("this Node has no SQLite with full-text search");
   return store;
 }
+
+test("the database and its journal can be read by their owner alone, whatever the umask", async () => {
+  using history = new TestHistory();
+  history.write("-api", A, [said("a secret")]);
+  const before = process.umask(0);
+  try {
+    const store = await sqlite(history.folder);
+    await new Follower(history.folder, store, () => undefined).sweep();
+  } finally {
+    process.umask(before);
+  }
+  const files = readdirSync(history.folder).filter((name) => name.startsWith("index.db"));
+  expect(files).toContain("index.db-wal");
+  for (const name of files) expect(statSync(join(history.folder, name)).mode & 0o777).toBe(0o600);
+});
 
 describe.each([
   { kind: "sqlite", open: sqlite },
