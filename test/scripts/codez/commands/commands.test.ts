@@ -20,7 +20,6 @@ import { HttpServer } from "../../connector/support/http-server.ts";
 import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
 import { Codez, codez } from "./support/codez.ts";
 import { HubStandIn } from "./support/hub-stand-in.ts";
-import { setUpAttic } from "./support/set-up-attic.ts";
 
 beforeAll(() => buildCodez());
 
@@ -80,7 +79,7 @@ describe("setup", () => {
   it("replaces a rejected token, and registers a removed machine again", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     const machine = hub.machines.get("attic");
     if (machine === undefined) throw new Error("no machine");
     machine.token = "rotated-elsewhere";
@@ -161,7 +160,7 @@ describe("connect", () => {
   it("runs once per machine on a computer: a second one says so, and setup uses the first", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     await using running = new Codez(home.path, ["connect", "--json"]);
     await running.says('"online"');
     const second = await codez(home.path, ["connect", "--json"]);
@@ -175,7 +174,7 @@ describe("connect", () => {
     using home = temporaryFolder();
     using other = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     await using first = new Codez(home.path, ["connect"]);
     await first.says("online");
     mkdirSync(join(other.path, "machines"));
@@ -189,7 +188,7 @@ describe("connect", () => {
   it("uses a renewed or rotated token and a new name without a restart, says that it had no key, and stops when the machine is removed", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     const key = join(home.path, "machines", "attic.key");
     rmSync(key);
     await using running = new Codez(home.path, ["connect"]);
@@ -216,7 +215,7 @@ describe("connect", () => {
   it("serves a stdio command after --", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     const server = new URL("../../connector/stdio/support/raw-server.ts", import.meta.url).pathname;
     await using running = new Codez(home.path, ["connect", "--", process.execPath, server]);
     await running.says("serving raw 1");
@@ -249,7 +248,7 @@ describe("machines and status", () => {
     await using hub = await HubStandIn.start();
     expect((await codez(home.path, ["machines", "--hub", hub.origin])).out).toContain("codez setup");
     hub.add("cellar");
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     const { code, out } = await codez(home.path, ["machines"]);
     expect(code).toBe(ExitCode.OK);
     expect(out.split("\n").map((line) => line.split(/ +/)[0])).toEqual(["NAME", "cellar", "attic", ""]);
@@ -263,7 +262,7 @@ describe("machines and status", () => {
   it("need no sign-in for this machine's own status, because its link token suffices", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     hub.bearer = "opr_1";
     const { code, out, err } = await codez(home.path, ["status", "--json"]);
     expect([code, err]).toEqual([ExitCode.NOT_ONLINE, ""]);
@@ -291,7 +290,7 @@ describe("machines and status", () => {
   it("say so when the machine no longer exists in Operator", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     hub.machines.clear();
     expect((await codez(home.path, ["status"])).code).toBe(ExitCode.REVOKED);
     expect((await codez(home.path, ["remove", "attic", "--yes"])).code).toBe(ExitCode.OK);
@@ -305,7 +304,7 @@ describe("remove", () => {
   it("removes nothing without a question, unless it was told to", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     for (const more of [[], ["--json"]]) {
       const { code, out, err } = await codez(home.path, ["remove", "attic", ...more]);
       expect([code, out + err]).toEqual([ExitCode.NOT_SIGNED_IN, expect.stringContaining("codez remove attic --yes")]);
@@ -408,7 +407,7 @@ describe("codez", () => {
   it("refuses a damaged profile", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     writeFileSync(join(home.path, "machines", "attic.json"), "{}");
     const { code, err } = await codez(home.path, ["connect"]);
     expect(code).toBe(ExitCode.FILE_BROKEN);

@@ -8,7 +8,6 @@ import { HttpServer } from "../../connector/support/http-server.ts";
 import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
 import { Codez, codez } from "./support/codez.ts";
 import { HubStandIn } from "./support/hub-stand-in.ts";
-import { setUpAttic } from "./support/set-up-attic.ts";
 
 beforeAll(() => buildCodez());
 
@@ -16,7 +15,7 @@ describe.each(["up", "serve"])("codez %s, when serve cannot start", (command) =>
   async function started(config: unknown): Promise<{ code: number | null; err: string }> {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     writeFileSync(join(home.path, "serve.json"), JSON.stringify(config));
     return await codez(home.path, [command]);
   }
@@ -40,7 +39,7 @@ describe.each(["up", "serve"])("codez %s, when serve cannot start", (command) =>
   it("names the serve that is already running, and is restarted, because that one may end", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     await using running = new Codez(home.path, ["serve", "--port", "0"], { CLAUDE_CONFIG_DIR: home.path });
     await running.says("claude mcp add");
     const { code, err } = await codez(home.path, [command]);
@@ -55,7 +54,7 @@ describe("under launchd, which restarts whatever fails", () => {
   it("a removed machine ends with success, and logs why", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     hub.machines.clear();
     const { code, err } = await codez(home.path, ["connect", "--launchd"]);
     expect(code).toBe(ExitCode.OK);
@@ -66,7 +65,7 @@ describe("under launchd, which restarts whatever fails", () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await using other = await HttpServer.start((_, response) => void response.end());
-    await setUpAttic(home.path, hub);
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     writeFileSync(join(home.path, "serve.json"), JSON.stringify({ port: Number(other.url.port) }));
     expect((await codez(home.path, ["up", "--launchd"])).code).toBe(ServeExitCode.PORT_TAKEN);
   });
