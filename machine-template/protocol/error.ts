@@ -245,7 +245,7 @@ export function messageOf(error: OperatorError): string {
         ? `Machine "${error.machine}" has ${error.limit} MCP sessions open, the most that its stdio server may have (each session is a separate process), and all of them are busy with a call. Try again when one of the calls is done.`
         : `Machine "${error.machine}" has ${error.limit} calls in progress, the most that one machine handles at a time. Try again when one of them is done.`;
     case "machine_failed":
-      return `Machine "${error.machine}" could not serve the call: ${error.reason}${error.mayHaveRun === true ? ". The call may have been carried out. Check what has been done before you call again." : ""}`;
+      return `Machine "${error.machine}" could not serve the call: ${sentence(error.reason)}${error.mayHaveRun === true ? " The call may have been carried out. Check what has been done before you call again." : ""}`;
     case "machine_starting":
       return `Machine "${error.machine}" is being started or upgraded. The call has not reached it. Try again in a few seconds.`;
     case "answer_too_large":
@@ -253,7 +253,7 @@ export function messageOf(error: OperatorError): string {
     case "link_lost":
       return `The link to machine "${error.machine}" was lost during the call. The call may have been carried out. Check what has been done before you call again. The machine reconnects by itself.`;
     case "agent_too_old":
-      return `The codez on machine "${error.machine}" is too old: ${error.reason}. On that computer, update it from this Operator: \`npx -y <operator>/codez.tgz setup ${error.machine}\`, then run \`codez connect\` again.`;
+      return `The codez on machine "${error.machine}" is too old: ${sentence(error.reason)} On that computer, update it from this Operator: \`npx -y <operator>/codez.tgz setup ${error.machine}\`, then run \`codez connect\` again.`;
     case "tool_unknown":
       return `Machine "${error.machine}" has no tool "${error.tool}". Call list_tools with this machineId to see its tools.`;
   }
@@ -294,6 +294,11 @@ export class OperatorFailure extends Error {
     super(messageOf(error));
     this.error = error;
   }
+}
+
+/** A reason may come from elsewhere, with a full stop or without one. */
+function sentence(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`;
 }
 
 function knownMachines({ machines, machineCount = machines?.length ?? 0 }: MachineUnknown): string {

@@ -86,6 +86,12 @@ it("a call that may have run says so, whichever error it fails with, and other c
     expect(/carried out|still be working/.test(messageOf(error)), error.code).toBe(mayHaveRun(error));
 });
 
+it.each(["it broke", "it broke."])("a reason is one sentence, as in %j", (reason) => {
+  const failed = { code: "machine_failed", machine: "attic", reason, mayHaveRun: true } as const;
+  expect(messageOf(failed)).toContain("it broke. The call may have been carried out.");
+  expect(messageOf({ code: "agent_too_old", machine: "attic", reason })).toContain("it broke. On that computer");
+});
+
 it("a machine that was never online is described as such, not as last seen in 1970", () => {
   expect(messageOf({ code: "machine_offline", machine: "attic", lastSeenMs: null })).toMatch(/never been online/);
 });
