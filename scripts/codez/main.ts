@@ -25,6 +25,7 @@ import { watchCommand } from "./commands/watch.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
 import { upgradeCommand } from "./commands/upgrade.ts";
 import { codezHome } from "../system/home.ts";
+import { keepLoopbackUnproxied } from "../system/loopback-unproxied.ts";
 import { whyNotOwn } from "../system/own-path.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -121,4 +122,5 @@ function exitCodeOf(reason: unknown, output: Output): number {
 // The reader of the output may go away (`| head`, a closed terminal). The command continues without it.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
+keepLoopbackUnproxied();
 await main(process.argv.slice(2));

@@ -13,10 +13,12 @@ import { COMES_BACK, restore } from "../local/backup/restore.ts";
 import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/program.ts";
 import { ownVersion } from "../local/release.ts";
 import { exitOnSignal } from "../system/exit-on-signal.ts";
+import { keepLoopbackUnproxied } from "../system/loopback-unproxied.ts";
 import { rolloutCommand } from "./rollout/commands.ts";
 import { serversCommand } from "./servers/commands.ts";
 import { print } from "../print.ts";
 
+keepLoopbackUnproxied();
 const stateDir = stateFolder(process.env);
 
 const program = new Command("operator")
