@@ -14,4 +14,10 @@ export type RequestLease = {
    * after a machine was removed or renamed, and every minute. Must not reject.
    */
   require(isSo: () => Promise<boolean>): void;
+
+  /**
+   * Whether the caller is still let in as before, now that the body is there of which the first byte was awaited at `beganMs`. A sender who takes
+   * their time may have lost access meanwhile, or the machine's name may have passed to a computer that they must not reach.
+   */
+  holdsAfterBody(beganMs: number): Promise<boolean>;
 };

@@ -75,8 +75,13 @@ async function passed(
   { slug, name, path }: MachineAddress & { readonly name: string },
   lease: Lease,
 ): Promise<Relayed> {
+  const beganMs = Date.now();
   const held = await heldBody(request, caller);
   if (held !== null && "missing" in held) return whole(failureResponse(missingBody(held), null));
+  if (!(await lease.holdsAfterBody(beganMs))) {
+    held?.[Symbol.dispose]();
+    return whole(refuse({ refused: "bad_token" }, url, env));
+  }
   const body = held?.bytes ?? null;
   const beyond = body === null ? null : await admitBatch(request, env, url, messagesIn(body));
   if (beyond !== null) {

@@ -24,7 +24,7 @@ import { digestLater } from "../audit/asked.ts";
 import { note } from "../audit/note.ts";
 import { EVENTS_CAPABILITIES, serveEvents } from "../mcp-events/methods.ts";
 import type { RequestLease } from "../http/request-lease.ts";
-import { type Refusal, refuseRead, stepUp } from "../http/refusal.ts";
+import { type Refusal, refuse, refuseRead, stepUp } from "../http/refusal.ts";
 import { RESOURCES, resourceAt } from "./apps/fleet-app.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
@@ -67,12 +67,16 @@ export async function serveMcp(
   if (request.method !== "POST") return handler.fetch(request, { authInfo: unreadBy(caller, lease) });
   if (!isJsonContentType(request.headers.get("content-type")))
     return handler.fetch(unread(request), { authInfo: unreadBy(caller, lease) });
+  const beganMs = Date.now();
   const held = await largeCalls.read(request, MAX_REQUEST_BYTES, caller);
   if ("missing" in held) return refuseUnread(held);
   const answers = largeAnswers.of(caller.user);
   onClientLeft(request, () => answers.release());
   try {
-    return untilRead(await serve(request, held, answers, handler, env, caller, lease, admit), answers);
+    const response = (await lease.holdsAfterBody(beganMs))
+      ? await serve(request, held, answers, handler, env, caller, lease, admit)
+      : refuse({ refused: "bad_token" }, new URL(request.url), env);
+    return untilRead(response, answers);
   } catch (reason) {
     answers.release();
     throw reason;

@@ -10,6 +10,12 @@ import { type Place, places, type Whose } from "./places.ts";
 /** Requests shorter than this are not watched. Nearly every call ends earlier and costs only this timer. Milliseconds. */
 const WATCH_AFTER_MS = 1_000;
 
+/**
+ * Whoever takes longer than this to send a body is checked again when it is there. Nearly every body comes with its head, or soon after it.
+ * Milliseconds.
+ */
+const SLOW_BODY_MS = 20;
+
 /** Longest time between two checks of a caller. A token that expires causes no notification, so it is found this way. Milliseconds. */
 const ASK_AGAIN_MS = 60_000;
 
@@ -42,6 +48,7 @@ export class Lease implements RequestLease {
   readonly #request: Request;
   readonly #whose: Whose;
   readonly #places: Place[];
+  readonly #isAllowed: () => Promise<boolean>;
   #isKept = false;
   #isEnded = false;
   #hasLastMessage = false;
@@ -51,7 +58,8 @@ export class Lease implements RequestLease {
     this.#request = request;
     this.#whose = whose;
     this.#places = [place];
-    setTimeout(() => void this.#watch(env, whose.user, isAllowed), WATCH_AFTER_MS);
+    this.#isAllowed = isAllowed;
+    setTimeout(() => void this.#watch(env, whose.user), WATCH_AFTER_MS);
   }
 
   /**
@@ -99,6 +107,12 @@ export class Lease implements RequestLease {
 
   require(isSo: () => Promise<boolean>): void {
     this.#conditions.push(isSo);
+  }
+
+  async holdsAfterBody(beganMs: number): Promise<boolean> {
+    if (Date.now() - beganMs < SLOW_BODY_MS || (await this.#isAllowed())) return true;
+    this.#over.resolve(null);
+    return false;
   }
 
   /** The request has ended, so that nothing is left to watch. May be called again. */
@@ -152,7 +166,7 @@ export class Lease implements RequestLease {
     }
   }
 
-  async #watch(env: Env, user: string, isAllowed: () => Promise<boolean>): Promise<void> {
+  async #watch(env: Env, user: string): Promise<void> {
     if (!this.#isEnded) {
       this.#isKept = true;
       for (const place of this.#places) place.keep();
@@ -160,7 +174,7 @@ export class Lease implements RequestLease {
     while (!this.#isEnded) {
       // Start waiting before checking: in the other order a revocation between the two would be missed.
       const bell = ring(env, user);
-      if (!(await isAllowed()) || !(await this.#areMet())) return this.#over.resolve(null);
+      if (!(await this.#isAllowed()) || !(await this.#areMet())) return this.#over.resolve(null);
       await bell;
     }
   }
