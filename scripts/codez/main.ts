@@ -24,6 +24,7 @@ import { upCommand } from "./commands/up.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
 import { upgradeCommand } from "./commands/upgrade.ts";
+import { describeDiskFailure, isDiskFailure } from "../system/disk-failure.ts";
 import { codezHome } from "../system/home.ts";
 import { keepLoopbackUnproxied } from "../system/loopback-unproxied.ts";
 import { whyNotOwn } from "../system/own-path.ts";
@@ -110,13 +111,21 @@ function throwInsteadOfExit(command: Command, typed = "codez"): void {
 function exitCodeOf(reason: unknown, output: Output): number {
   // Help and version end here as well, with 0. commander has already printed its message.
   if (reason instanceof CommanderError) return reason.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
-  if (!(reason instanceof CodezFailure)) {
+  const failure = isDiskFailure(reason) ? ofDisk(reason) : reason;
+  if (!(failure instanceof CodezFailure)) {
     // Everything about an unexpected fault is shown, including text that a server sent.
     tell(printableQuote(inspect(reason)).split("\n"));
     return ExitCode.UNEXPECTED;
   }
-  output.failure(reason);
-  return reason.exitCode;
+  output.failure(failure);
+  return failure.exitCode;
+}
+
+/** Not a final exit code (`exit-code.ts`): a service may be started again, when there is room. An operation on an open file has no path. */
+function ofDisk(reason: NodeJS.ErrnoException): CodezFailure {
+  const message = `${reason.path ?? codezHome()}: ${describeDiskFailure(reason)}.`;
+  const fix = "See what is left there with df -h and df -i, free some space, and run this again.";
+  return new CodezFailure(ExitCode.UNEXPECTED, message, fix, reason);
 }
 
 // The reader of the output may go away (`| head`, a closed terminal). The command continues without it.

@@ -66,3 +66,26 @@ it.skipIf(!canMount)(
     expect(said).toContain('"type":"connector.disk_recovered"');
   },
 );
+
+const FIRST_SETUP = `
+mount -t tmpfs -o size=1m,nr_inodes=2,mode=700 tmpfs "$CODEZ_HOME"
+mkdir "$CODEZ_HOME/machines"
+"$NODE" "$BIN" setup attic --hub "$HUB" -- "$NODE" "$SERVER"
+echo "exit $?"
+ls -A "$CODEZ_HOME/machines"
+`;
+
+it.skipIf(!canMount)(
+  "setup on a disk with no room says so in a sentence, and leaves nothing (needs root)",
+  async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const env = { ...process.env, CODEZ_HOME: home.path, HUB: hub.origin, NODE: process.execPath, BIN, SERVER };
+    const shell = spawn("unshare", ["-m", "sh", "-c", FIRST_SETUP], { env, stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    for (const output of [shell.stdout, shell.stderr]) output.on("data", (text) => (said += String(text)));
+    await once(shell, "close");
+    expect(said).toMatch(/^error: \S+: the disk is full\.\n {2}fix: See what is left .*\nexit 1\n$/m);
+    expect(said).not.toContain("syscall");
+  },
+);
