@@ -130,20 +130,25 @@ export class Link {
 
   #listen(): void {
     let refusal: LinkEnd | null = null;
+    let wasOpen = false;
     this.#socket.on("unexpected-response", async (request, response) => {
       refusal = await readRefusal(response, this.#options.clock);
       request.destroy();
       this.#socket.terminate(); // the close event ends this link
     });
     this.#socket.on("error", (failure) => {
-      if (this.#socket.readyState === WebSocket.CONNECTING) refusal ??= unreachable(failure.message);
+      // ws is closing by now, also when it was never open.
+      if (!wasOpen && this.#closing === null) refusal ??= unreachable(failure.message);
       // Later errors (a cut cable, an invalid frame) are followed by a close event, which is handled.
     });
     this.#socket.on("upgrade", (response) => {
       this.#stream = response.socket;
       this.#nonce = Nonce.safeParse(response.headers[CHALLENGE_HEADER]).data ?? null;
     });
-    this.#socket.on("open", () => this.#open());
+    this.#socket.on("open", () => {
+      wasOpen = true;
+      this.#open();
+    });
     this.#socket.on("message", (message, isBinary) => this.#receive(message, isBinary));
     this.#socket.on("ping", () => this.#limitUnread()); // ws answers it by itself
     this.#socket.on("close", (code, reason) => {

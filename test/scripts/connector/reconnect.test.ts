@@ -35,6 +35,22 @@ describe("a connector dials again", () => {
     expect(reasons).toContain("HTTP 503 instead of a WebSocket");
   });
 
+  it("after a dial that nobody took, and says why", async () => {
+    const reasons: string[] = [];
+    let isAway = false;
+    await using connected = await connectHttp((_, response) => void response.end("{}"), {
+      credentialsAt: (linkUrl) =>
+        Promise.resolve({ linkUrl: isAway ? "ws://127.0.0.1:1/m/attic/link" : linkUrl, token: "right-token" }),
+      listener: { offline: (reason) => reasons.push(reason) },
+    });
+    isAway = true;
+    connected.link.socket.terminate();
+    await expect.poll(() => reasons.length).toBeGreaterThan(2);
+    expect(reasons[1]).toBe("connect ECONNREFUSED 127.0.0.1:1");
+    isAway = false;
+    await connected.script.link();
+  });
+
   it("soon after a link that was welcomed, however long the outage before it", async () => {
     const clock = new ManualClock();
     const waits: number[] = [];
