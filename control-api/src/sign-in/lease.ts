@@ -110,9 +110,7 @@ export class Lease implements RequestLease {
   }
 
   async holdsAfterBody(beganMs: number): Promise<boolean> {
-    if (Date.now() - beganMs < SLOW_BODY_MS || (await this.#isAllowed())) return true;
-    this.#over.resolve(null);
-    return false;
+    return Date.now() - beganMs < SLOW_BODY_MS || this.#isAllowed();
   }
 
   /** The request has ended, so that nothing is left to watch. May be called again. */
