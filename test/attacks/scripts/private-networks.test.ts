@@ -1,32 +1,16 @@
 // Root cause: what is a public address was left to workerd, which counts addresses as public that stand for private ones. A name that resolves to
 // 64:ff9b::10.0.0.1 led to 10.0.0.1 wherever a network translates it (NAT64).
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startWorkerd, type Workerd } from "../../../scripts/local/workerd/process.ts";
-import { internet } from "../../../scripts/local/workerd/surroundings.ts";
+import type { Workerd } from "../../../scripts/local/workerd/process.ts";
 import { unusedPort } from "../../support/unused-port.ts";
-
-/** Asks each URL, and says why it could not be reached. What is not allowed is workerd's own error, and no connection is tried. */
-const SOURCE = `export default {
-  fetch: async (request) => Response.json(await Promise.all((await request.json()).map((url) => fetch(url).then(() => "reached", String)))),
-};`;
+import { startPublicWorker } from "./support/public-worker.ts";
 
 let workerd: Workerd;
 let origin: string;
 beforeAll(async () => {
   const port = await unusedPort();
   origin = `http://127.0.0.1:${port}`;
-  const network = internet("public");
-  const worker = {
-    modules: [{ name: "main.js", esModule: SOURCE }],
-    compatibilityDate: "2026-08-01",
-    globalOutbound: { name: network.name },
-  };
-  const socket = { name: "http", address: `127.0.0.1:${port}`, http: {}, service: { name: "main" } };
-  workerd = await startWorkerd(
-    "test",
-    { services: [{ name: "main", worker }, network], sockets: [socket] },
-    () => undefined,
-  );
+  workerd = await startPublicWorker(port);
 });
 afterAll(() => workerd.kill());
 
