@@ -362,9 +362,10 @@ export class MachineChanges {
     this.#parts.rollouts.forget(name);
     if (known === null) this.#parts.servers.delete(name);
     else {
-      this.#parts.registry.delete(name);
+      const nowMs = Date.now();
+      this.#parts.registry.delete(name, nowMs);
       this.#parts.enrolment.forget(known.identity);
-      this.#parts.history.remove(name, known.identity, Date.now());
+      this.#parts.history.remove(name, known.identity, nowMs);
     }
     this.#parts.revoked();
   }

@@ -36,6 +36,9 @@ export type IssuedLink = Pick<MachineRecord, "identity" | "linkTokenHash" | "lin
 /** A report that changes nothing but the position and the lease is written at most this often, since each write is billed. */
 const LEASE_STEP_MS = 60_000;
 
+/** For how long a removed computer is remembered: far longer than a deleted script runs on. Milliseconds. */
+const REMOVED_MS = 30 * 24 * 60 * 60_000;
+
 /** The effect of a report. */
 export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: boolean };
 
@@ -70,6 +73,9 @@ export class Registry {
       sql.exec("ALTER TABLE machine ADD COLUMN link_key TEXT NOT NULL DEFAULT ''");
       sql.exec("ALTER TABLE machine ADD COLUMN link TEXT");
     }
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS removed_computer (identity TEXT PRIMARY KEY, removed_ms INTEGER NOT NULL) WITHOUT ROWID",
+    );
     // Each request with a limited token looks up the machines of its identities.
     sql.exec("CREATE INDEX IF NOT EXISTS machine_identity ON machine (identity)");
   }
@@ -117,6 +123,11 @@ export class Registry {
     return row?.name ?? null;
   }
 
+  /** Whether the computer with this identity was removed, and has not come back since. */
+  isRemoved(identity: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM removed_computer WHERE identity = ?", identity).toArray().length > 0;
+  }
+
   /**
    * Adds a machine, or gives a known one a new token or identity. What its person allowed for one computer, and what that computer
    * told of itself, does not pass to another that takes over its name.
@@ -139,6 +150,7 @@ export class Registry {
       machine.linkIssuedMs,
       machine.linkKey ?? "",
     );
+    this.#sql.exec("DELETE FROM removed_computer WHERE identity = ?", machine.identity);
   }
 
   /** Adds a machine that was found by its script, unless its name or slug is known already. Unknown fields stay empty. */
@@ -210,7 +222,14 @@ export class Registry {
     );
   }
 
-  delete(name: string): void {
+  /** Removes a machine. Its computer is remembered for a while, since its script may go on to report. */
+  delete(name: string, nowMs: number): void {
+    this.#sql.exec("DELETE FROM removed_computer WHERE removed_ms < ?", nowMs - REMOVED_MS);
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO removed_computer SELECT identity, ? FROM machine WHERE name = ? AND identity <> ''",
+      nowMs,
+      name,
+    );
     this.#sql.exec("DELETE FROM machine WHERE name = ?", name);
   }
 

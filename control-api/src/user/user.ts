@@ -442,13 +442,15 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /**
-   * Whether a report is late: its machine was renamed since, and another machine has got its former name. Both have the same slug and
-   * report key, one after the other. A report of a computer that has no machine here any more is not meant: on Cloudflare a script
-   * may go on with the bindings of the computer that had its name before.
+   * Whether a report is late: its machine was renamed or removed since, and another machine has got its former name. Both have the same
+   * slug and report key, one after the other. That its computer has no machine here is not enough: on Cloudflare the script of one that
+   * was taken over may go on with the bindings of the computer that had its name before.
    */
   #isOfAnother(slug: string, { identity = "" }: ReportedPresence): boolean {
-    const name = identity === "" ? null : this.#registry.nameOf(identity);
-    return name !== null && name !== (this.#registry.ofSlug(slug)?.name ?? name);
+    if (identity === "") return false;
+    const name = this.#registry.nameOf(identity);
+    if (name === null) return this.#registry.isRemoved(identity);
+    return name !== (this.#registry.ofSlug(slug)?.name ?? name);
   }
 
   inbox(query: InboxQuery): InboxPage | null {

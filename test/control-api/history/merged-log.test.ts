@@ -509,6 +509,24 @@ describe("a person's log", () => {
     expect(await where(alice)).toEqual(["attic 1"]);
   });
 
+  it("takes a late report of a removed computer for no other's that has its name now", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.rest("DELETE", "/api/machines/attic");
+    await alice.register("attic", { identity: "identity-of-another" });
+    const position = { epoch: "late", seq: 1 };
+    const late: EventPush = { after: 0, events: [event(1)], position, gap: false, more: false };
+    const report = (identity: string) =>
+      alice.report("attic", { identity, position, online: true }, undefined, { push: late });
+    expect((await report("identity-of-attic")).headers.get("x-operator-stored")).toBeNull();
+    expect(await where(alice)).toEqual([]);
+    expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "never_connected" }] });
+    // It comes back under the name that it had, and is heard again.
+    await alice.register("attic", { identity: "identity-of-attic", replace: true });
+    await report("identity-of-attic");
+    expect(await where(alice)).toEqual(["attic 1"]);
+  });
+
   it("shows a renamed machine's events under its new name, each once", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
