@@ -10,6 +10,12 @@ export type RequestLease = {
   expectLastMessage(): void;
 
   /**
+   * The request is about this machine alone, so that it does not matter if the caller's other machines are renamed, removed or taken over. Without
+   * this the request ends when the names of any of them change.
+   */
+  concerns(machine: string): void;
+
+  /**
    * Ends the request also when this is not so any more. It is asked whenever the caller's authorisation is checked: after each revocation,
    * after a machine was removed or renamed, and every minute. Must not reject.
    */

@@ -59,6 +59,7 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   if (encoding !== null) return errorResponse(encoding);
   const lease = Lease.of(request, env, url, caller);
   if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
+  lease.concerns(name);
   const answered = await lease.during(passed(request, url, env, caller, { slug, name, path }, lease));
   if (answered === null) return refuse({ refused: "bad_token" }, url, env);
   if (!answered.isWhole) return lease.coverBody(answered.response);

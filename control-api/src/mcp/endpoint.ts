@@ -10,6 +10,8 @@ import {
 import * as z from "zod/mini";
 import { isEventStream } from "#protocol/header.ts";
 import { hasTooManyValues, isRecord, MAX_JSON_VALUES, parseJson } from "#protocol/json.ts";
+import { detailsOf, type OperatorError } from "#protocol/error.ts";
+import { errorResult } from "#protocol/tool-result.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Caller } from "../http/caller.ts";
 import type { NoBody } from "../http/held-bodies.ts";
@@ -27,6 +29,7 @@ import type { RequestLease } from "../http/request-lease.ts";
 import { type Refusal, refuse, refuseRead, stepUp } from "../http/refusal.ts";
 import { RESOURCES, resourceAt } from "./apps/fleet-app.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
+import type { ToolOutcome } from "./tools/tool.ts";
 import { runTool } from "./tools/tools.ts";
 import { cancel, cancellable, type ClientSession, SESSION_HEADER } from "./cancellation.ts";
 import { type LeanRequest, leanCall, leanList, leanRequestIn } from "./lean-lane.ts";
@@ -193,7 +196,7 @@ function serveLean(
   if (lean.method === "tools/list") return leanList(lean.id);
   const { id, name, args, meta, progressToken } = lean;
   return leanCall(id, (notify, request) =>
-    whileHeld(held, client, id, (cancelled) =>
+    whileHeld({ held, client, lease }, id, (cancelled) =>
       runTool({
         env,
         caller,
@@ -207,6 +210,7 @@ function serveLean(
           : {}),
         progress: progressToken !== undefined,
         signal: AbortSignal.any([signal, lease.signal, cancelled]),
+        concerns: (machine) => lease.concerns(machine),
         onNotification: async (method, notified) => {
           // The machine's notification, with the progress token that this caller chose.
           if (method === "notifications/progress" && progressToken !== undefined)
@@ -256,16 +260,32 @@ function handlerFor(env: Env): McpHttpHandler {
   return handler;
 }
 
-/** Runs a call until it ends or its client cancels it. Its body counts until then, also when its answer is a stream that has begun before. */
-function whileHeld<Result>(
-  held: HeldCall | null,
-  client: ClientSession | null,
+/**
+ * Runs a call until it ends, its client cancels it or its caller loses access. Its body counts until then, also when its answer is a stream
+ * that has begun before.
+ */
+function whileHeld(
+  { held, client, lease }: Pick<Asker, "held" | "client" | "lease">,
   id: string | number,
-  run: (cancelled: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const call = () => cancellable(client, id, run);
+  run: (cancelled: AbortSignal) => Promise<ToolOutcome>,
+): Promise<ToolOutcome> {
+  const call = () => cancellable(client, id, (cancelled) => untilRevoked(lease, run(cancelled)));
   return held === null ? call() : held.during(call);
 }
+
+/** The answer of a call, or that its caller has lost access, which ends it. A stream that has begun would otherwise end without an answer. */
+function untilRevoked(lease: RequestLease, running: Promise<ToolOutcome>): Promise<ToolOutcome> {
+  lease.expectLastMessage();
+  const { promise: revoked, resolve } = Promise.withResolvers<ToolOutcome>();
+  lease.signal.addEventListener("abort", () => resolve(errorResult(detailsOf(REVOKED))), { once: true });
+  return Promise.race([running, revoked]);
+}
+
+const REVOKED = {
+  code: "forbidden",
+  reason:
+    "Access was revoked, or the machines that it reaches have changed, while this call was under way. It may have been carried out.",
+} as const satisfies OperatorError;
 
 function serverFor(env: Env, { caller, lease, digest, client, held, answers }: Asker): Server {
   const server = new Server(
@@ -293,7 +313,7 @@ function serverFor(env: Env, { caller, lease, digest, client, held, answers }: A
   server.setRequestHandler("tools/call", ({ params }, { mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;
     const { progressToken: _, ...meta } = mcpReq._meta ?? {};
-    return whileHeld(held, client, mcpReq.id, (cancelled) =>
+    return whileHeld({ held, client, lease }, mcpReq.id, (cancelled) =>
       runTool({
         env,
         caller,
@@ -305,6 +325,7 @@ function serverFor(env: Env, { caller, lease, digest, client, held, answers }: A
         meta: Object.keys(meta).length === 0 ? undefined : meta,
         progress: progressToken !== undefined,
         signal: AbortSignal.any([mcpReq.signal, lease.signal, cancelled]),
+        concerns: (machine) => lease.concerns(machine),
         onNotification: async (method, notified) => {
           if (method !== "notifications/progress" || progressToken === undefined) return;
           // The machine's notification, with the progress token that this caller chose.

@@ -36,7 +36,8 @@ const ONE_TOO_MANY = { refused: "too_many", of: "open", afterMs: 1_000 } as cons
  * that is already open would survive the revocation of its token.
  *
  * Each open stream and long-poll waits at its user's object for a revocation. Every revocation of that user wakes them all, and
- * each authenticates again. A request ends if its caller would now be refused or has other scopes or machines than before.
+ * each authenticates again. A request ends if its caller would now be refused, has other scopes than before, or reaches other machines than
+ * before: of all machines, or, once it is known that the request is about one alone, of that.
  *
  * A request with a lease takes a place (places.ts) until it ends: there is a limit to how many a caller may have open at once.
  */
@@ -48,32 +49,46 @@ export class Lease implements RequestLease {
   readonly #request: Request;
   readonly #whose: Whose;
   readonly #places: Place[];
-  readonly #isAllowed: () => Promise<boolean>;
+  readonly #isStillAllowed: (machine: string | null) => Promise<boolean>;
   #isKept = false;
   #isEnded = false;
   #hasLastMessage = false;
   readonly #conditions: (() => Promise<boolean>)[] = [];
+  /** The only machine that the request is about; `null` if it may be about all that the caller reaches. */
+  #machine: string | null = null;
+  #isBatch = false;
 
-  private constructor(request: Request, env: Env, whose: Whose, place: Place, isAllowed: () => Promise<boolean>) {
+  private constructor(
+    request: Request,
+    env: Env,
+    whose: Whose,
+    place: Place,
+    isAllowed: (machine: string | null) => Promise<boolean>,
+  ) {
     this.#request = request;
     this.#whose = whose;
     this.#places = [place];
-    this.#isAllowed = isAllowed;
+    this.#isStillAllowed = isAllowed;
     setTimeout(() => void this.#watch(env, whose.user), WATCH_AFTER_MS);
   }
 
   /**
    * A lease on a request, or the refusal of one too many.
-   * @param isAllowed whether whoever opened the request would be let in now, with the same rights
+   * @param isAllowed whether whoever opened the request would be let in now, with the same rights: at this machine, or, with `null`, at all
    */
-  static open(request: Request, env: Env, whose: Whose, isAllowed: () => Promise<boolean>): Lease | Refusal {
+  static open(
+    request: Request,
+    env: Env,
+    whose: Whose,
+    isAllowed: (machine: string | null) => Promise<boolean>,
+  ): Lease | Refusal {
     const place = places.take(whose, request);
     return place === null ? ONE_TOO_MANY : new Lease(request, env, whose, place, isAllowed);
   }
 
   /** The lease of a request with a token, whose caller is `caller`. */
   static of(request: Request, env: Env, url: URL, caller: Caller): Lease | Refusal {
-    return Lease.open(request, env, caller, () => isStillLetIn(request, env, url, caller));
+    return Lease.open(request, env, caller, (machine) => isStillLetIn(request, env, url, caller, machine));
   }
 
   /**
@@ -81,6 +96,7 @@ export class Lease implements RequestLease {
    * caller refuses the request, which gives back what it took when it ends.
    */
   admit(messages: number): Refusal | null {
+    this.#isBatch = true;
     if (this.#whose.isLocal === true) return null;
     while (this.#places.length < messages) {
       const place = places.take(this.#whose, this.#request);
@@ -105,12 +121,21 @@ export class Lease implements RequestLease {
     this.#hasLastMessage = true;
   }
 
+  concerns(machine: string): void {
+    // The other calls of a batch may be about other machines.
+    if (!this.#isBatch) this.#machine = machine;
+  }
+
   require(isSo: () => Promise<boolean>): void {
     this.#conditions.push(isSo);
   }
 
   async holdsAfterBody(beganMs: number): Promise<boolean> {
     return Date.now() - beganMs < SLOW_BODY_MS || this.#isAllowed();
+  }
+
+  #isAllowed(): Promise<boolean> {
+    return this.#isStillAllowed(this.#machine);
   }
 
   /** The request has ended, so that nothing is left to watch. May be called again. */
@@ -198,13 +223,20 @@ async function ring(env: Env, user: string): Promise<void> {
   }
 }
 
-async function isStillLetIn(request: Request, env: Env, url: URL, caller: Caller): Promise<boolean> {
+async function isStillLetIn(
+  request: Request,
+  env: Env,
+  url: URL,
+  caller: Caller,
+  machine: string | null,
+): Promise<boolean> {
   const found = await authenticate(request, env, url, false);
   // "unavailable" says nothing about the token, so the request goes on and is checked again later.
   if ("refused" in found) return found.refused === "unavailable";
-  return limitsOf(found) === limitsOf(caller);
+  return limitsOf(found, machine) === limitsOf(caller, machine);
 }
 
-function limitsOf({ user, machines, scopes }: Caller): string {
-  return JSON.stringify([user, machines, scopes]);
+/** What a caller may do: at one machine, or, with `null`, at all. */
+function limitsOf({ user, machines, scopes }: Caller, machine: string | null): string {
+  return JSON.stringify([user, scopes, machine === null ? machines : (machines?.includes(machine) ?? true)]);
 }

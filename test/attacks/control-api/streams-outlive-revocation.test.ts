@@ -132,6 +132,75 @@ describe("a call that a machine has not answered", () => {
   });
 });
 
+describe("a call that goes on, of a token limited to two machines,", () => {
+  const params = { name: "call_tool", arguments: { machineId: "attic", name: "echo", arguments: {} } };
+  const atMcp = { ...CALL, params: { ...params, _meta: { progressToken: "p" } } };
+  const PROGRESS = {
+    jsonrpc: "2.0",
+    method: "notifications/progress",
+    params: { progressToken: "p", progress: 1 },
+  };
+  const planned = {
+    headers: { "content-type": "text/event-stream" },
+    body: `data: ${JSON.stringify(PROGRESS)}\n\n`,
+    isEndless: true,
+  } as const;
+
+  const PLACES = [
+    ["at the machine's own address", (slug: string) => [`/m/${slug}/mcp`, CALL, {}] as const],
+    ["at /mcp", () => ["/mcp", atMcp, { "mcp-protocol-version": "2025-11-25" }] as const],
+    ["at /mcp, answered by the SDK", () => ["/mcp", atMcp, {}] as const],
+  ] as const;
+
+  /** The call, after its first progress notification. */
+  async function begun(called: (slug: string) => readonly [string, object, object]) {
+    const user = new TestUser();
+    for (const name of ["attic", "mini"]) await user.machine(name);
+    await user.script("attic", { answers: { "tools/call echo": planned, "POST /mcp": planned } });
+    await user.script("loft");
+    const { id, token } = await tokenOf(user, { machines: ["attic", "mini"] });
+    const [path, body, more] = called(await user.slug("attic"));
+    const headers = { ...JSON_TYPE, authorization: `Bearer ${token}`, ...more };
+    const response = await ask(path, { method: "POST", headers, body: JSON.stringify(body) });
+    expect(response.status).toBe(200);
+    const text = response.text().catch(() => "cut off");
+    expect(await within(1_500, text)).toBe("still open"); // then it is watched
+    return { user, id, text };
+  }
+
+  it.each(PLACES)("%s does not end when the other one is renamed or removed", async (_where, called) => {
+    const { user, id, text } = await begun(called);
+    expect((await user.rest("PATCH", "/api/machines/mini", { name: "loft" })).ok).toBe(true);
+    expect((await user.rest("DELETE", "/api/machines/loft")).ok).toBe(true);
+    expect(await within(1_000, text)).toBe("still open");
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect(await within(SOON_MS, text)).not.toBe("still open");
+  });
+
+  it.each(PLACES)("%s ends when another computer takes its machine over", async (_where, called) => {
+    const { user, text } = await begun(called);
+    await user.register("attic", { identity: "identity-of-another", replace: true });
+    expect(await within(SOON_MS, text)).not.toBe("still open");
+  });
+
+  it.each(PLACES.slice(1))("%s says why it ends", async (_where, called) => {
+    const { user, id, text } = await begun(called);
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    const messages = String(await within(SOON_MS, text)).match(/(?<=^data: ).*/gm) ?? [];
+    expect(messages.map((message): unknown => JSON.parse(message))).toMatchObject([
+      { method: "notifications/progress" },
+      { id: 1, result: { isError: true, structuredContent: { error: { code: "forbidden" } } } },
+    ]);
+  });
+
+  it("in one batch with a call to the other one, ends when that is renamed", async () => {
+    const other = { ...atMcp, id: 2, params: { ...params, arguments: { ...params.arguments, machineId: "mini" } } };
+    const { user, text } = await begun(() => ["/mcp", [other, atMcp], {}]);
+    await user.rest("PATCH", "/api/machines/mini", { name: "loft" });
+    expect(await within(SOON_MS, text)).not.toBe("still open");
+  });
+});
+
 describe("an answer of a machine in JSON that never ends", () => {
   it("ends when its token is revoked, whether or not it announced a length", async () => {
     const user = new TestUser();

@@ -22,6 +22,8 @@ export type ToolCall = {
   readonly progress: boolean;
   readonly signal: AbortSignal;
   readonly onNotification: OnNotification;
+  /** Called with the machine that the call is for, once it is known: then nothing else of what the caller may reach matters for it. */
+  readonly concerns?: (machine: string) => void;
   /** How the client can put a form to its person; absent if it cannot. */
   readonly elicit?: Elicit;
   /** The largest answer of a machine, where many are asked at once; otherwise `MAX_ANSWER_BYTES`. */
@@ -40,7 +42,7 @@ export type Tool = {
 };
 
 /** The machine that a call is for: the one in its session handle, or `machineId`. If both are given they must agree. */
-export function machineOf({ args, caller, name }: ToolCall, ofHandle: string | null = null): string {
+export function machineOf({ args, caller, name, concerns }: ToolCall, ofHandle: string | null = null): string {
   const given = args["machineId"];
   if (given !== undefined && typeof given !== "string") invalid("machineId must be a machine's name, as a string.");
   if (ofHandle !== null && typeof given === "string" && given !== ofHandle)
@@ -49,6 +51,7 @@ export function machineOf({ args, caller, name }: ToolCall, ofHandle: string | n
   if (typeof machine !== "string") return invalid(`${name} needs machineId, or a session handle \`<machine>/<id>\`.`);
   if (!isMachineName(machine) || !(caller.machines?.includes(machine) ?? true))
     throw new OperatorFailure({ code: "machine_unknown", machine });
+  concerns?.(machine);
   return machine;
 }
 
