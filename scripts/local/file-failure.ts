@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import * as z from "zod";
+import { isOutOfFiles } from "../system/free-space.ts";
 import { readFileIfAny } from "./file.ts";
 
 /** A file of the state folder exists but cannot be parsed. The message says which file, why, and what to do. */
@@ -55,11 +56,15 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EIO: "the disk of {folder} fails to read or write. Its system log says more",
 };
 
+const NO_MORE_FILES =
+  "the disk of {folder} has no room for more files, only for bytes. Remove some files there; df -i shows how many it has";
+
 /** A message for an error of the file system; null for any other error. `fallback` is the folder to name if the error has no path. */
 export function explainFileFailure(error: unknown, fallback: string): string | null {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return null;
   const meaning = MEANINGS[error.code];
   if (meaning === undefined) return null;
   const folder = "path" in error && typeof error.path === "string" ? dirname(error.path) : fallback;
-  return `${meaning.replace("{folder}", folder)}. (${error.message})`;
+  const cause = error.code === "ENOSPC" && isOutOfFiles(folder) ? NO_MORE_FILES : meaning;
+  return `${cause.replace("{folder}", folder)}. (${error.message})`;
 }

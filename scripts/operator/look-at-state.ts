@@ -8,6 +8,8 @@ import type { Finding } from "./finding.ts";
 
 /** Below this, a few days of use may fill the disk. Below 32 MB a running Operator itself reports a full disk. */
 const LOW_BYTES = 512 * 1024 * 1024;
+/** Each machine and session takes a few files, and an object that is written to three at most. */
+const LOW_FILES = 10_000;
 
 /** Paths in the state folder that only their owner may access; "" is the folder itself. */
 const PRIVATE = ["", "secrets.json"] as const;
@@ -33,9 +35,11 @@ export function lookAtPermissions(stateDir: string): Finding[] {
 }
 
 export async function lookAtDisk(stateDir: string): Promise<Finding> {
-  const { bytes: freeBytes } = await freeSpaceOf(stateDir);
-  const free = `${Math.floor(freeBytes / 1024 / 1024)} MB are free on the disk of ${stateDir}`;
-  return freeBytes < LOW_BYTES
+  const { bytes, files } = await freeSpaceOf(stateDir);
+  const isShortOfFiles = files < LOW_FILES;
+  const room = isShortOfFiles ? ` and room for ${files} files` : "";
+  const free = `${Math.floor(bytes / 1024 / 1024)} MB${room} are free on the disk of ${stateDir}`;
+  return bytes < LOW_BYTES || isShortOfFiles
     ? { level: "warning", says: free, fix: "Free some space there, or move the folder (OPERATOR_STATE)." }
     : { level: "ok", says: free };
 }

@@ -76,7 +76,7 @@ ls -A "$CODEZ_HOME/machines"
 `;
 
 it.skipIf(!canMount)(
-  "setup on a disk with no room says so in a sentence, and leaves nothing (needs root)",
+  "setup on a disk with room for bytes and no more files says so in a sentence, and leaves nothing (needs root)",
   async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
@@ -85,7 +85,9 @@ it.skipIf(!canMount)(
     let said = "";
     for (const output of [shell.stdout, shell.stderr]) output.on("data", (text) => (said += String(text)));
     await once(shell, "close");
-    expect(said).toMatch(/^error: \S+: the disk is full\.\n {2}fix: See what is left .*\nexit 1\n$/m);
+    expect(said).toMatch(
+      /^error: \S+: the disk has no room for more files, only for bytes\.\n {2}fix: See what is left .*\nexit 1\n$/m,
+    );
     expect(said).not.toContain("syscall");
   },
 );
