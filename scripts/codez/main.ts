@@ -28,6 +28,7 @@ import { describeDiskFailure, isDiskFailure } from "../system/disk-failure.ts";
 import { codezHome } from "../system/home.ts";
 import { keepLoopbackUnproxied } from "../system/loopback-unproxied.ts";
 import { whyNotOwn } from "../system/own-path.ts";
+import { keepOwnRights } from "../system/umask.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { asTyped, commandOf } from "./invocation.ts";
@@ -132,4 +133,5 @@ function ofDisk(reason: NodeJS.ErrnoException): CodezFailure {
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 keepLoopbackUnproxied();
+keepOwnRights();
 await main(process.argv.slice(2));

@@ -11,6 +11,7 @@ import { IS_PACKED, START_COMMAND } from "./program.ts";
 import { exitOnSignal } from "../system/exit-on-signal.ts";
 import { codezHome } from "../system/home.ts";
 import { writeKnown } from "../system/operators-folder.ts";
+import { createPrivately } from "../system/umask.ts";
 
 /**
  * What is kept of one script's output, twice: some thousand lines. Each has a log of its own, so none can push out what Operator or another script
@@ -37,6 +38,7 @@ async function run(words: string[]): Promise<void> {
   if (help) return void console.log(HELP);
   // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
   exitOnSignal();
+  createPrivately();
   // Writing to a closed terminal or pipe fails. That must not end Operator.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 

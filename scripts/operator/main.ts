@@ -14,6 +14,7 @@ import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/p
 import { ownVersion } from "../local/release.ts";
 import { exitOnSignal } from "../system/exit-on-signal.ts";
 import { keepLoopbackUnproxied } from "../system/loopback-unproxied.ts";
+import { createPrivately } from "../system/umask.ts";
 import { rolloutCommand } from "./rollout/commands.ts";
 import { serversCommand } from "./servers/commands.ts";
 import { print } from "../print.ts";
@@ -45,6 +46,7 @@ program
   .description("write everything that Operator stores, secrets included, into one file; Operator may be running")
   .action(async (file: string) => {
     exitOnSignal();
+    createPrivately();
     const { files, bytes } = await backUp(stateDir, resolve(file));
     print(
       `${file} contains the ${files} files of ${stateDir} (${Math.ceil(bytes / 1024)} KB). It contains secrets: keep it safe.`,
@@ -55,6 +57,7 @@ program
   .command("restore <file>")
   .description("write the files of a backup into an empty folder (OPERATOR_STATE)")
   .action(async (file: string) => {
+    createPrivately();
     const { files } = await restore(resolve(file), stateDir);
     print(`restored ${files} files to ${stateDir}. ${COMES_BACK} Start Operator with: ${START_COMMAND}`);
   });
@@ -65,6 +68,7 @@ program
   .option("--restart <command>", "shell command that restarts Operator, for example: systemctl restart operator")
   .action(async ({ restart }: { restart?: string }) => {
     exitOnSignal();
+    createPrivately();
     const { upgrade } = await import("./upgrade.ts");
     await upgrade(stateDir, restart, print);
   });

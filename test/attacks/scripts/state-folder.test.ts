@@ -1,6 +1,7 @@
 // Root cause: an existing state folder was used as it was. Whoever could write to it could replace secrets.json, and then knew the
 // owner's token. One that others may write to counted as Operator's if it had a secrets.json, which they could have made. A backup was restored
 // into such a folder, and left it as it was.
+import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,6 +102,28 @@ test("a folder that others may write to is made private before a backup is resto
   await restore(BACKUP, state);
   expect(modeOf(state)).toBe(0o700);
 });
+
+test.each(["000", "777"])(
+  "with a umask of %s a restored file and a backup are their owner's alone, who can use them",
+  (umask) => {
+    const operator = join(import.meta.dirname, "../../../scripts/operator/bin.js");
+    const run = (...words: string[]) =>
+      execFileSync("sh", ["-c", `umask ${umask}; exec "$0" "$@"`, process.execPath, operator, ...words], {
+        env: { ...process.env, OPERATOR_STATE: state },
+      });
+    run("restore", BACKUP);
+    const backup = join(folder, "backup");
+    run("backup", backup);
+    expect(modeOf(backup)).toBe(0o600);
+    const restored = readdirSync(state, { recursive: true, withFileTypes: true });
+    expect(restored.map(({ name }) => name)).toContain("secrets.json");
+    for (const entry of restored)
+      expect([entry.name, modeOf(join(entry.parentPath, entry.name))]).toEqual([
+        entry.name,
+        entry.isFile() ? 0o600 : 0o700,
+      ]);
+  },
+);
 
 test.runIf(process.getuid?.() === 0)("no backup is restored into a folder of another user", async () => {
   existing(0o700);

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
-import { appendFileSync } from "node:fs";
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFileSync, statSync } from "node:fs";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,8 +24,18 @@ interface Started {
 
 /** `npm start` as a process of its own, over stand-in Workers. */
 async function startProcess(port: number, stateDir: string, ...more: string[]): Promise<Started> {
+  return startWith([process.execPath], port, stateDir, ...more);
+}
+
+/** @param node the command line that runs Node */
+async function startWith(
+  [command = "", ...words]: string[],
+  port: number,
+  stateDir: string,
+  ...more: string[]
+): Promise<Started> {
   const env = { ...process.env, OPERATOR_STATE: stateDir, OPERATOR_ROOT: root, CODEZ_HOME: await temporaryFolder() };
-  const child = spawn(process.execPath, [START, "--port", String(port), ...more], {
+  const child = spawn(command, [...words, START, "--port", String(port), ...more], {
     env,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -213,6 +223,43 @@ test.skipIf(!isRoot)("the very first start reports a full or read-only disk", as
     execFileSync("umount", ["--lazy", disk]);
   }
 });
+
+test.skipIf(!isRoot)(
+  "a start on a disk that has bytes and no more files says which of the two is used up",
+  async () => {
+    const disk = await temporaryFolder();
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m,nr_inodes=3", "none", disk]);
+    try {
+      const started = await startProcess(await unusedPort(), join(disk, "state"));
+      expect(await started.ended).toBe(1);
+      expect(started.output()).toMatch(
+        /^the disk of \S+ has no room for more files, only for bytes\. Remove some files/m,
+      );
+      expect(started.output()).not.toContain("    at ");
+    } finally {
+      execFileSync("umount", ["--lazy", disk]);
+    }
+  },
+);
+
+test.each(["000", "022", "777"])(
+  "with a umask of %s all files are their owner's alone, who can use them",
+  async (umask) => {
+    const stateDir = await newState();
+    const started = await startWith(
+      ["sh", "-c", `umask ${umask}; exec "$0" "$@"`, process.execPath],
+      await unusedPort(),
+      stateDir,
+    );
+    await eventually(() => (started.output().includes("Operator is running") ? true : undefined), started.output());
+    await rm(join(stateDir, "bundles"), { recursive: true }); // of the test's own making
+    const modes = (await readdir(stateDir, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() || entry.isDirectory())
+      .map((entry) => `${entry.name} ${(statSync(join(entry.parentPath, entry.name)).mode & 0o777).toString(8)}`);
+    expect(modes).toContain("secrets.json 600");
+    expect(modes.filter((mode) => !/ [67]00$/.test(mode))).toEqual([]);
+  },
+);
 
 /** Writes until nothing more goes in. */
 function fill(path: string): void {

@@ -43,6 +43,21 @@ describe("every command", () => {
     }
     expect((await codez(path, ["--version"])).code).toBe(ExitCode.OK);
   });
+
+  it("writes files that its owner can use, with a umask that takes that away", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const before = process.umask(0o777);
+    const setup = new Codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    process.umask(before);
+    expect((await setup.ended()).code).toBe(ExitCode.OK);
+    const made = readdirSync(home.path, { recursive: true, withFileTypes: true });
+    expect(made.map(({ name }) => name)).toContain("attic.json");
+    for (const entry of made) {
+      const mode = statSync(join(entry.parentPath, entry.name)).mode & 0o777;
+      expect([entry.name, mode]).toEqual([entry.name, entry.isFile() ? 0o600 : 0o700]);
+    }
+  });
 });
 
 describe("setup", () => {
