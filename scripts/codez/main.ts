@@ -27,7 +27,7 @@ import { upgradeCommand } from "./commands/upgrade.ts";
 import { describeDiskFailure, isDiskFailure } from "../system/disk-failure.ts";
 import { codezHome } from "../system/home.ts";
 import { keepLoopbackUnproxied } from "../system/loopback-unproxied.ts";
-import { whyNotOwn } from "../system/own-path.ts";
+import { whyNotOwnWithin } from "../system/own-path.ts";
 import { keepOwnRights } from "../system/umask.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -95,7 +95,7 @@ function program(command: readonly string[]): Command {
 /** What is in `~/.codez` says which program is run, and who may decide for this machine. Throws `CodezFailure`. */
 function refuseForeignHome(): void {
   const home = codezHome();
-  const why = whyNotOwn(home);
+  const why = whyNotOwnWithin(home);
   if (why === null) return;
   const fix = "Correct that, or set CODEZ_HOME to a folder of yours.";
   throw new CodezFailure(ExitCode.FILE_BROKEN, `${home} is not used: ${why}.`, fix);

@@ -1,4 +1,13 @@
-import { lstatSync, readFileSync, readlinkSync, realpathSync, type Stats } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, parse, resolve, sep } from "node:path";
 import { isBelow } from "./folder.ts";
@@ -50,9 +59,40 @@ export function whyNotOwn(folder: string): string | null {
   return look(resolve(folder));
 }
 
+/**
+ * The same of a folder and those in it. One that somebody else made there, while others could write to it, is theirs also where they cannot enter it
+ * any more: they may have it open still.
+ */
+export function whyNotOwnWithin(folder: string): string | null {
+  const why = whyNotOwn(folder);
+  if (why !== null || process.getuid === undefined || !existsSync(folder)) return why;
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const entry = lstatSync(path, { throwIfNoEntry: false });
+    if (entry === undefined || !(entry.isDirectory() || entry.isSymbolicLink())) continue;
+    if (isOfOthers(entry.uid)) return theirs(path);
+    const within = isFolder(path) ? whyNotOwn(path) : null;
+    if (within !== null) return within;
+  }
+  return null;
+}
+
+/** A link that leads nowhere is no folder; whoever needs what it stands for says so. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function theirs(folder: string): string {
+  return `${folder} belongs to another user`;
+}
+
 /** @param isOurs whether it is the folder itself, in which nobody else may make anything */
 function whyReplaceable(folder: string, { uid, gid, mode }: Stats, isOurs: boolean): string | null {
-  if (isOfOthers(uid)) return `${folder} belongs to another user`;
+  if (isOfOthers(uid)) return theirs(folder);
   const writers = mode & OTHERS_WRITE;
   const isWritable = writers === GROUP_WRITES ? !isOwnGroup(gid) : writers !== 0;
   const isOpen = isWritable && (isOurs || (mode & STICKY) === 0);

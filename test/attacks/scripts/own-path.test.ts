@@ -1,11 +1,20 @@
 // Root cause: of a folder that decides what runs, only the files in it were looked at. Who could write to a folder above, or replace a link that leads to
 // it, could put a folder of the same name in its place.
-import { chmodSync, lchownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openState } from "../../../scripts/local/state.ts";
-import { isAloneIn, whyNotOwn } from "../../../scripts/system/own-path.ts";
+import { isAloneIn, whyNotOwn, whyNotOwnWithin } from "../../../scripts/system/own-path.ts";
 
 const NOBODY = 65_534;
 
@@ -86,6 +95,35 @@ test.runIf(process.getuid?.() === 0)("a link or folder of another user is refuse
   lchownSync(join(root, "above"), NOBODY, NOBODY);
   expect(whyNotOwn(home)).toBe(`${join(root, "above")} belongs to another user`);
 });
+
+test("the folders in a folder are looked at as well, and links to folders, but no other entries", () => {
+  const [other, target] = [join(home, "other"), join(root, "target")];
+  for (const folder of [other, target]) mkdirSync(folder);
+  writeFileSync(join(home, "file"), "", { mode: 0o666 });
+  for (const [name, to] of [["link", target], ["loop", "loop"], ["nowhere", "not-there"]] as const) symlinkSync(to, join(home, name)); // prettier-ignore
+  expect(whyNotOwnWithin(home)).toBeNull();
+  expect(whyNotOwnWithin(join(home, "new"))).toBeNull();
+  chmodSync(target, 0o777);
+  expect(whyNotOwnWithin(home)).toContain(`chmod go-w ${target}`);
+  chmodSync(target, 0o755);
+  chmodSync(root, 0o777);
+  expect(whyNotOwnWithin(home)).toContain(`chmod go-w ${root}`);
+});
+
+test.runIf(process.getuid?.() === 0)(
+  "a folder or link that another user has made in it is refused, also if it is closed now",
+  () => {
+    chmodSync(home, 0o700);
+    mkdirSync(join(home, "machines"));
+    symlinkSync(root, join(home, "serve"));
+    expect(whyNotOwnWithin(home)).toBeNull();
+    for (const name of ["machines", "serve"]) {
+      lchownSync(join(home, name), NOBODY, NOBODY);
+      expect(whyNotOwnWithin(home)).toBe(`${join(home, name)} belongs to another user`);
+      lchownSync(join(home, name), 0, 0);
+    }
+  },
+);
 
 // That codez does is in test/scripts/codez/commands/commands.test.ts, where it is built.
 test("Operator refuses such a state folder and says what to do", async () => {
