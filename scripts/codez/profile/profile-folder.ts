@@ -9,11 +9,12 @@ import { writePrivately } from "../../system/atomic-file.ts";
 import { NotTrusted, readTrustedFile } from "../../system/trusted-file.ts";
 import type { LinkSigner } from "../../connector/index.ts";
 import { linkKey, publicLinkKey } from "./link-key-file.ts";
-import { Profile } from "./profile.ts";
+import { BegunSetup, newIdentity, Profile } from "./profile.ts";
 
 const SUFFIX = ".json";
 const EVENTS_SUFFIX = ".events";
 const KEY_SUFFIX = ".key";
+const BEGUN_SUFFIX = ".begun";
 
 /** A profile's name is the name of its file: the machine's name, unless `--profile` gave another. */
 const FILE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
@@ -55,6 +56,32 @@ export class ProfileFolder {
 
   write(name: string, profile: Profile): void {
     writePrivately(this.file(name, SUFFIX), `${JSON.stringify(Profile.parse(profile), null, 2)}\n`);
+    rmSync(this.file(name, BEGUN_SUFFIX), { force: true });
+  }
+
+  /**
+   * What this computer is registered as if it has no profile of that machine: the same as before, if an earlier `setup` began with it and was not
+   * finished. Otherwise with a new key, since one that is there may be another Operator's, and no two may know the same one.
+   */
+  begin(key: string, machine: Pick<BegunSetup, "hub" | "name">): { identity: string; linkKey: string } {
+    const begun = this.#begun(key);
+    if (begun?.hub === machine.hub && begun.name === machine.name)
+      return { identity: begun.identity, linkKey: this.linkKey(key).publicKey };
+    const identity = newIdentity();
+    const { publicKey } = this.newLinkKey(key);
+    writePrivately(this.file(key, BEGUN_SUFFIX), `${JSON.stringify({ ...machine, identity })}\n`);
+    return { identity, linkKey: publicKey };
+  }
+
+  /** `null` also if somebody else could have written it: nothing is lost but that the setup can go on. */
+  #begun(key: string): BegunSetup | null {
+    try {
+      const text = readTrustedFile(this.file(key, BEGUN_SUFFIX));
+      return text === null ? null : (BegunSetup.safeParse(parseJson(text)).data ?? null);
+    } catch (reason) {
+      if (reason instanceof NotTrusted) return null;
+      throw reason;
+    }
   }
 
   /**
@@ -77,7 +104,8 @@ export class ProfileFolder {
   }
 
   remove(name: string): void {
-    for (const suffix of [SUFFIX, EVENTS_SUFFIX, KEY_SUFFIX] as const) rmSync(this.file(name, suffix), { force: true });
+    for (const suffix of [SUFFIX, EVENTS_SUFFIX, KEY_SUFFIX, BEGUN_SUFFIX] as const)
+      rmSync(this.file(name, suffix), { force: true });
   }
 
   /** The profile of this machine at this Operator, if there is one. */
@@ -99,7 +127,7 @@ export class ProfileFolder {
   }
 
   /** The path of a profile's file of this kind. */
-  file(name: string, suffix: ".json" | ".lock" | ".events" | ".key"): string {
+  file(name: string, suffix: ".json" | ".lock" | ".events" | ".key" | ".begun"): string {
     if (!FILE_NAME.test(name))
       throw new CodezFailure(ExitCode.USAGE, `"${name}" cannot be a profile's name.`, "Use a-z, 0-9 and hyphens.");
     return join(this.path, name + suffix);

@@ -35,6 +35,13 @@ export const Profile = z.object({
 });
 export type Profile = z.infer<typeof Profile>;
 
+/**
+ * What a computer registers as, stored before it is asked for: the answer may be lost, or `setup` end, after Operator has registered the machine
+ * and before there is a profile. Without this, the next `setup` would be another computer's that wants a name which is taken.
+ */
+export const BegunSetup = Profile.pick({ hub: true, name: true, identity: true });
+export type BegunSetup = z.infer<typeof BegunSetup>;
+
 export function newIdentity(): string {
   return randomBytes(24).toString("base64url");
 }

@@ -1,6 +1,6 @@
 import type { Registration } from "#protocol/rest-api.ts";
 import type { OperatorClient } from "../operator-client.ts";
-import { newIdentity, type Profile, type TargetSpec } from "../profile/profile.ts";
+import type { Profile, TargetSpec } from "../profile/profile.ts";
 import type { Plan } from "./plan.ts";
 
 export type Registered = { readonly profile: Profile; readonly isNew: boolean; readonly isNewToken: boolean };
@@ -12,12 +12,11 @@ export type Registered = { readonly profile: Profile; readonly isNew: boolean; r
 export async function register(
   operator: OperatorClient,
   plan: Plan,
+  { identity, linkKey }: { readonly identity: string; readonly linkKey: string },
   target: TargetSpec,
   replace: boolean,
   events: Profile["events"],
-  linkKey: string,
 ): Promise<Registered> {
-  const identity = plan.profile?.identity ?? newIdentity();
   const known = plan.profile?.token ?? null;
   const registration = await operator.register({
     name: plan.name,

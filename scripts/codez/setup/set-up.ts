@@ -35,10 +35,12 @@ export async function setUp(
   const plan = planSetup(folder, operator.origin, wanted.name, wanted.profileName);
   const target = wanted.target ?? plan.profile?.target ?? { kind: "url" as const, url: DEFAULT_TARGET_URL };
   const events = wanted.events(plan.profile?.events ?? true);
-  // Without a profile of this Operator, a key that is there may be another Operator's, and no two may know the same one.
-  const { publicKey } = plan.profile === null ? folder.newLinkKey(plan.key) : folder.linkKey(plan.key);
+  const self =
+    plan.profile === null
+      ? folder.begin(plan.key, { hub: operator.origin, name: plan.name })
+      : { identity: plan.profile.identity, linkKey: folder.linkKey(plan.key).publicKey };
   const registered = await steps.run(`registering "${plan.name}" at ${operator.origin}`, () =>
-    register(operator, plan, target, wanted.replace, events, publicKey),
+    register(operator, plan, self, target, wanted.replace, events),
   );
   let { profile } = registered;
   folder.write(plan.key, profile);
@@ -47,7 +49,7 @@ export async function setUp(
   );
   if (proof.kind === "refused") {
     profile = await steps.run("saved token rejected; requesting a new one", () =>
-      renewToken(operator, profile, publicKey),
+      renewToken(operator, profile, self.linkKey),
     );
     folder.write(plan.key, profile);
     const again = await steps.run("opening the link again", () =>

@@ -115,6 +115,37 @@ describe("setup", () => {
     expect((await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--replace"])).code).toBe(ExitCode.OK);
   });
 
+  describe("that ended before it had the answer", () => {
+    async function lost(home: string, hub: HubStandIn): Promise<{ identity: string | undefined; key: string }> {
+      hub.losesAnswers = true;
+      expect((await codez(home, ["setup", "attic", "--hub", hub.origin])).code).toBe(ExitCode.HUB_UNREACHABLE);
+      hub.losesAnswers = false;
+      return { identity: hub.machines.get("attic")?.identity, key: keyOf(home) };
+    }
+
+    const keyOf = (home: string): string => readFileSync(join(home, "machines", "attic.key"), "utf8");
+
+    it("can be repeated", async () => {
+      using home = temporaryFolder();
+      await using hub = await HubStandIn.start();
+      const { identity, key } = await lost(home.path, hub);
+      const { code, err } = await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+      expect({ code, err }).toEqual({ code: ExitCode.OK, err: "" });
+      expect([profileOf(home.path, "attic")["identity"], keyOf(home.path)]).toEqual([identity, key]);
+      expect(readdirSync(join(home.path, "machines"))).toEqual(["attic.json", "attic.key"]);
+    });
+
+    it("leaves nothing that another Operator gets", async () => {
+      using home = temporaryFolder();
+      await using hub = await HubStandIn.start();
+      await using other = await HubStandIn.start();
+      const { identity, key } = await lost(home.path, hub);
+      expect((await codez(home.path, ["setup", "attic", "--hub", other.origin])).code).toBe(ExitCode.OK);
+      expect(other.machines.get("attic")?.identity).not.toBe(identity);
+      expect(keyOf(home.path)).not.toBe(key);
+    });
+  });
+
   it("waits until the public endpoint shows the machine online", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();

@@ -28,6 +28,8 @@ export class HubStandIn implements AsyncDisposable {
   protocol: number = PROTOCOL_VERSION;
   /** Whether `/mcp` knows the machines, as it should. */
   lists = true;
+  /** Whether it breaks off instead of answering who registers a machine, once it has done so. */
+  losesAnswers = false;
   /** The codez that it serves, and the SHA-256 that it states. */
   tarball: { content: Uint8Array; sha256: string } | null = null;
   /** How long it keeps events. */
@@ -178,6 +180,7 @@ export class HubStandIn implements AsyncDisposable {
     const known = this.machines.get(name);
     if (known !== undefined && known.identity !== identity && !replace)
       return say(response, 409, { error: { code: "name_taken", message: `Another machine is called "${name}".` } });
+    if (this.losesAnswers) response.destroy();
     const isKept = known !== undefined && known.identity === identity && !rotate;
     if (isKept) return say(response, 200, this.#registration(known, null));
     const machine = { name, identity, token: this.#newToken(), socket: null, facts: null };
