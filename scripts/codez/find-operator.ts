@@ -1,3 +1,4 @@
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 import { plainLoopback } from "../system/plain-loopback.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -22,13 +23,13 @@ export async function findOperator(
  * (`npx -y https://operator.example.com/codez.tgz`), else the one that this computer is set up with, else a local one.
  */
 export function hubOf(given: string | undefined, folder: ProfileFolder): string {
-  return namedHub(given) ?? plainLoopback(originOf(hubOfProfiles(folder) ?? LOCAL_OPERATOR));
+  return namedHub(given) ?? plainLoopback(operatorOrigin(hubOfProfiles(folder) ?? LOCAL_OPERATOR));
 }
 
 /** The Operator that was named, in one of the first three ways; `null` when none was. */
 export function namedHub(given: string | undefined): string | null {
   const named = given ?? (process.env["CODEZ_HUB"] || undefined) ?? tarballOf(process.argv[1]);
-  return named == null ? null : plainLoopback(originOf(named));
+  return named == null ? null : plainLoopback(operatorOrigin(named));
 }
 
 /** The Operator that all profiles share; `undefined` when there are no profiles, or several Operators. */
@@ -37,11 +38,16 @@ function hubOfProfiles(folder: ProfileFolder): string | undefined {
   return hubs.size === 1 ? [...hubs][0] : undefined;
 }
 
-function originOf(address: string): string {
-  if (URL.canParse(address)) {
-    const { origin, protocol } = new URL(address);
-    if (protocol === "http:" || protocol === "https:") return origin;
-  }
-  const fix = "Give it as https://operator.example.com";
-  throw new CodezFailure(ExitCode.USAGE, `"${address}" is not the address of an Operator.`, fix);
+/**
+ * The origin of an Operator's address. Throws `CodezFailure` for one that is none. An Operator has TLS, or is on this computer: to any other
+ * address without TLS the token would go through the network in the clear, to whoever answers there.
+ */
+export function operatorOrigin(address: string): string {
+  const url = URL.canParse(address) ? new URL(address) : null;
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopbackHost(url.hostname))) return url.origin;
+  const why =
+    url?.protocol === "http:"
+      ? "has no TLS, so your token could be read on the way to it"
+      : "is not the address of an Operator";
+  throw new CodezFailure(ExitCode.USAGE, `"${address}" ${why}.`, "Give it as https://operator.example.com");
 }

@@ -1,6 +1,6 @@
 import { machineHostLabel } from "#protocol/address.ts";
 import { errorResponse } from "#protocol/error.ts";
-import { isLoopbackHost } from "./loopback.ts";
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 
 export type AddressBindings = {
   /** The domain under which every machine has its own host. */

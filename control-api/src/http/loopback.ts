@@ -1,3 +1,5 @@
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
+
 export type LoopbackBindings = {
   /**
    * Local start only: SHA-256 (hex) of the token that the owner's own programs on this computer read from a file
@@ -39,10 +41,4 @@ export function isLoopbackCaller(request: Request): boolean {
 export function hasForeignOrigin(request: Request): boolean {
   const origin = request.headers.get("origin");
   return origin !== null && !(URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname));
-}
-
-export function isLoopbackHost(hostname: string): boolean {
-  return (
-    hostname === "127.0.0.1" || hostname === "[::1]" || hostname === "localhost" || hostname.endsWith(".localhost")
-  );
 }

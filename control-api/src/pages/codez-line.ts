@@ -1,5 +1,5 @@
 import type { Env } from "../env.ts";
-import { isLoopbackHost } from "../http/loopback.ts";
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 
 /**
  * How a person runs `codez <command>` on a computer that is, or is to become, a machine. `isInClone`: in the folder of the clone in which Operator

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { Copy } from "../design/parts.tsx";
 import { personPage } from "../sign-in/person-page.ts";
-import { isLoopbackHost } from "../http/loopback.ts";
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 
 /** `/connect`: how each client is told of this Operator. */

@@ -1,7 +1,7 @@
 import type { Env } from "../env.ts";
 import { Copy } from "../design/parts.tsx";
 import { QrCode } from "../design/qr-code.tsx";
-import { isLoopbackHost } from "../http/loopback.ts";
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 import { codezLine } from "./codez-line.ts";
 
 /** What to do with a new Operator, on the page that a person sees first and wherever there is no machine yet. */

@@ -6,6 +6,7 @@ import { codezHome } from "../../system/home.ts";
 import { plainLoopback } from "../../system/plain-loopback.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
+import { operatorOrigin } from "../find-operator.ts";
 import { OperatorClient } from "../operator-client.ts";
 import { DEFAULT_TARGET_URL, newIdentity, type Profile } from "../profile/profile.ts";
 import { ProfileFolder } from "../profile/profile-folder.ts";
@@ -82,7 +83,7 @@ export async function enrol(): Promise<EphemeralMachine> {
 function keyInEnvironment(): { key: string; origin: string } {
   const [, key, origin] = /^(ope_[\w-]+)@(https?:\/\/\S+)$/.exec(process.env[ENROLMENT_KEY] ?? "") ?? [];
   if (key !== undefined && origin !== undefined && URL.canParse(origin))
-    return { key, origin: plainLoopback(new URL(origin).origin) };
+    return { key, origin: plainLoopback(operatorOrigin(origin)) };
   throw new CodezFailure(
     ExitCode.USAGE,
     `${ENROLMENT_KEY} is not set to an enrolment key.`,

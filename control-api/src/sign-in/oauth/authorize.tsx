@@ -15,7 +15,7 @@ import { formIn } from "../form.ts";
 import { MessagePage } from "../../design/message-page.tsx";
 import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { isLoopbackHost } from "../../http/loopback.ts";
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { type Identified, isMeant, shownIn } from "../../http/shown-machine.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";

@@ -1,4 +1,4 @@
-import { isLoopbackHost } from "../../http/loopback.ts";
+import { isLoopbackHost } from "#protocol/loopback-host.ts";
 
 /**
  * Redirect URIs with a private scheme that are known to belong to one app. Any app on a device can claim such a scheme and catch

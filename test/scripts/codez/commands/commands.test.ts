@@ -159,6 +159,7 @@ describe("setup", () => {
   it.each([
     ["nobody is there", "http://127.0.0.1:9", ExitCode.HUB_UNREACHABLE],
     ["the address is invalid", "operator", ExitCode.USAGE],
+    ["its token could be read on the way there", "http://operator.example.com", ExitCode.USAGE],
   ])("says so when %s", async (_, hub, code) => {
     using home = temporaryFolder();
     const ended = await codez(home.path, ["setup", "attic", "--hub", hub]);
