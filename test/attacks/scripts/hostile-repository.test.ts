@@ -1,9 +1,10 @@
 // Root cause: without a terminal Claude Code shows no trust dialog and takes every folder for trusted, so a session from
 // afar ran the hooks, MCP servers and helper commands that a merely cloned repository brought along.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { peerBin } from "../../peers/bin.ts";
 import type { Script } from "../../peers/messages-api.ts";
 import { type Answer, obedient, type TestClient, TestMachine, until } from "../../scripts/serve/support/machine.ts";
 
@@ -189,6 +190,87 @@ test("a worktree, which Claude Code makes unasked, is not made of a repository t
   expect(JSON.stringify(machine.api.asked.map(({ body }) => body))).toContain("WorktreeCreate hook failed");
   expect(pwned(machine)).toEqual([]);
   expect(String(git("worktree", "list")).trim().split("\n")).toHaveLength(1);
+});
+
+/** A plugin of the owner's with a language server, which leaves a file in the home folder when it starts. */
+function installPlugin(machine: TestMachine): void {
+  const shop = join(machine.home, "shop");
+  const fake = { command: "touch", args: [join(machine.home, "pwned-lsp")], extensionToLanguage: { ".rs": "rust" } };
+  const about = { name: "plugin", version: "1.0.0", description: "x" };
+  for (const folder of [".claude-plugin", "plugin/.claude-plugin"]) mkdirSync(join(shop, folder), { recursive: true });
+  const listed = { name: "shop", owner: { name: "x" }, plugins: [{ ...about, source: "./plugin" }] };
+  writeFileSync(join(shop, ".claude-plugin", "marketplace.json"), JSON.stringify(listed));
+  writeFileSync(
+    join(shop, "plugin", ".claude-plugin", "plugin.json"),
+    JSON.stringify({ ...about, lspServers: { fake } }),
+  );
+  for (const args of [
+    ["marketplace", "add", shop],
+    ["install", "plugin@shop"],
+  ])
+    execFileSync(peerBin("claude"), ["plugin", ...args], { env: machine.env, stdio: "ignore" });
+}
+
+test("the owner's MCP servers and language servers, which take programs from the folder, start in none that nobody trusted", async () => {
+  await using machine = await TestMachine.start({
+    script: using,
+    repos: ["cloned", "mine"],
+    config: { maxPermissionMode: "acceptEdits" },
+  });
+  await using client = await machine.connect();
+  installPlugin(machine);
+  const [cloned, mine] = [machine.repo("cloned"), machine.repo("mine")];
+  const dependency = join(mine, "node_modules", "evil");
+  mkdirSync(join(dependency, ".git"), { recursive: true });
+  const mcpServers = { own: { type: "stdio", command: "sh", args: ["./server.sh"] } };
+  const projects = { [mine]: { hasTrustDialogAccepted: true } };
+  writeFileSync(join(machine.home, ".claude", ".claude.json"), JSON.stringify({ mcpServers, projects }));
+  // A settings file that begins with a byte order mark counts as well.
+  const settings = join(machine.home, ".claude", "settings.json");
+  writeFileSync(settings, `\uFEFF${readFileSync(settings, "utf8")}`);
+  const edit = async (folder: string) => {
+    writeFileSync(join(folder, "server.sh"), `touch ${machine.home}/pwned-mcp`);
+    writeFileSync(join(folder, "a.rs"), "a");
+    const [file_path, old_string, new_string] = [join(folder, "a.rs"), "a", "b"];
+    const steps = [
+      ["Read", { file_path }],
+      ["Edit", { file_path, old_string, new_string }],
+    ];
+    const session_id = await client.create(folder, { permission_mode: "acceptEdits" });
+    const text = `use ${JSON.stringify(steps)}`;
+    expect(await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 })).toMatchObject({
+      status: "done",
+    });
+    expect(readFileSync(file_path, "utf8")).toBe("b");
+    await client.call("dispose_session", { session_id });
+  };
+  for (const folder of [cloned, dependency]) await edit(folder);
+  expect(pwned(machine)).toEqual([]);
+  await edit(mine);
+  expect(pwned(machine)).toEqual(["pwned-lsp", "pwned-mcp"]);
+});
+
+test("a session asks before it reads what the owner's MCP servers offer, which is in no folder", async () => {
+  await using machine = await TestMachine.start({ script: using });
+  await using client = await machine.connect();
+  const folder = machine.repo("repo");
+  const own = { type: "stdio", command: process.execPath, args: [peerBin("mcp-server-everything"), "stdio"] };
+  const projects = { [folder]: { hasTrustDialogAccepted: true } };
+  mkdirSync(join(machine.home, ".claude"), { recursive: true });
+  writeFileSync(join(machine.home, ".claude", ".claude.json"), JSON.stringify({ mcpServers: { own }, projects }));
+  const steps = [
+    loading("ListMcpResourcesTool"),
+    ["ListMcpResourcesTool", {}],
+    loading("ReadMcpResourceTool"),
+    ["ReadMcpResourceTool", { server: "own", uri: "demo://resource/static/document/features.md" }],
+  ];
+  const session_id = await client.create(folder, { permission_mode: "dontAsk" });
+  const text = `use ${JSON.stringify(steps)}`;
+  await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 });
+  const sent = JSON.stringify(machine.api.lastOfTurn?.body);
+  for (const tool of ["ListMcpResourcesTool", "ReadMcpResourceTool"])
+    expect(sent).toContain(`Permission to use ${tool} has been denied`);
+  expect(sent).not.toContain("Everything Server - Features");
 });
 
 test("a session asks before it sends a prompt to another one, and keeps none for later", async () => {

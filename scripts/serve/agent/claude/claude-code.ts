@@ -8,6 +8,7 @@ import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
 import { ClaudeRun } from "./claude-run.ts";
 import { guardsFor } from "./guards.ts";
+import { ownersPlugins } from "./owners-plugins.ts";
 import type { Trust } from "./workspace-trust.ts";
 
 const run = promisify(execFile);
@@ -40,6 +41,9 @@ const QUESTION_TOOLS = ["AskUserQuestion"];
 
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
+
+/** Tells the model that it will be woken, which does not happen where nothing is kept for later. */
+const UNUSABLE_TOOLS = ["ScheduleWakeup"];
 
 /**
  * The installed `claude`, controlled by stream-json on its standard input and output.
@@ -88,12 +92,13 @@ export class ClaudeCode implements Agent {
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
     const trust = await this.#trustIn(options.cwd);
-    const guards = await guardsFor(options, trust.git);
+    const guards = await guardsFor(options, trust.programs);
+    const settings = trust.programs ? guards : { ...guards, enabledPlugins: allOff(await ownersPlugins()) };
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...TURNED_OFF, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
     // properly.
-    const child = spawn(command, startArguments(options, trust.settings, guards, this.#mayAsk()), {
+    const child = spawn(command, startArguments(options, trust, settings, this.#mayAsk()), {
       cwd: options.cwd,
       env,
       detached: true,
@@ -142,19 +147,30 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-function startArguments(options: StartOptions, isTrusted: boolean, guards: object | null, mayAsk: boolean): string[] {
+/**
+ * The owner's plugins bring MCP servers, and language servers, which start when a file is edited or looked at and then run what its repository
+ * names: build scripts, a compiler of its own. No setting turns off only these.
+ */
+function allOff(plugins: readonly string[]): Record<string, false> {
+  return Object.fromEntries(plugins.map((plugin) => [plugin, false]));
+}
+
+function startArguments(options: StartOptions, trust: Trust, settings: object | null, mayAsk: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
   // Makes Claude Code report when it starts on a prompt, which need not be in the next turn: see ClaudeRun.
   args.push("--replay-user-messages");
-  const disallowed = [...(mayAsk ? [] : QUESTION_TOOLS), ...(isAbove("default", highestMode) ? MODE_TOOLS : [])];
+  const modeTools = isAbove("default", highestMode) ? MODE_TOOLS : [];
+  const disallowed = [...UNUSABLE_TOOLS, ...(mayAsk ? [] : QUESTION_TOOLS), ...modeTools];
   // Always set, so that a default in the owner's own settings never applies to prompts of remote clients.
   args.push("--permission-mode", permissionMode);
-  if (disallowed.length > 0) args.push("--disallowedTools", disallowed.join(","));
+  args.push("--disallowedTools", disallowed.join(","));
   // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
-  if (!isTrusted) args.push("--setting-sources", "user");
-  if (guards !== null) args.push("--settings", JSON.stringify(guards));
+  if (!trust.settings) args.push("--setting-sources", "user");
+  // The owner's own MCP servers start in the session's folder too, and `npx` and `python -m` take their program from there.
+  if (!trust.programs) args.push("--strict-mcp-config");
+  if (settings !== null) args.push("--settings", JSON.stringify(settings));
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {
     case "new":

@@ -35,7 +35,24 @@ const READERS_OF_PROCESSES = ["ps:*", "pgrep:*", "lsof:*", "docker:*"];
 /** Prompts another session of this computer, such as one that the owner has open in a terminal, in a folder in which clients may start none. */
 const OTHER_SESSIONS = "SendMessage";
 
-const ASK = [OTHER_SESSIONS, ...[...READERS_OF_ANY_FILE, ...READERS_OF_PROCESSES].map((command) => `Bash(${command})`)];
+/**
+ * Tools that read unasked what is in no folder: the resources of the owner's MCP servers (a database, a drive), and of their account at claude.ai the
+ * routines with their logs, the projects and what was published.
+ */
+const READERS_OF_OTHER_DATA = [
+  "ListMcpResourcesTool",
+  "ReadMcpResourceTool",
+  "ReadMcpResourceDirTool",
+  "RemoteTrigger",
+  "Projects",
+  "Artifact",
+];
+
+const ASK = [
+  OTHER_SESSIONS,
+  ...READERS_OF_OTHER_DATA,
+  ...[...READERS_OF_ANY_FILE, ...READERS_OF_PROCESSES].map((command) => `Bash(${command})`),
+];
 
 /**
  * What Claude Code writes without asking in every mode, though the owner's own sessions go by it: what it remembers of a project, and what agents remember,

@@ -24,11 +24,11 @@ const State = z.looseObject({
 export interface Trust {
   /** Its settings, hooks, MCP servers and instructions. */
   readonly settings: boolean;
-  /** The programs that its repository's configuration names, and the repository's hooks. */
-  readonly git: boolean;
+  /** The programs in it, and those that its repository names: hooks, filters, a language server's build scripts. */
+  readonly programs: boolean;
 }
 
-const NONE: Trust = { settings: false, git: false };
+const NONE: Trust = { settings: false, programs: false };
 
 /**
  * What the owner has accepted in Claude Code's trust dialog, or listed in `serve.json`. Without a terminal Claude Code shows no dialog
@@ -36,7 +36,7 @@ const NONE: Trust = { settings: false, git: false };
  * has only cloned.
  *
  * Trust in a folder extends to the folders below it, except those with settings of their own, which the dialog never showed. A worktree
- * has those of its repository: Claude Code loads them from there. For git, trust does not extend to another repository within the accepted
+ * has those of its repository: Claude Code loads them from there. For programs, trust does not extend to another repository within the accepted
  * one, such as one that a dependency brings.
  *
  * @param folder a real path
@@ -45,11 +45,11 @@ const NONE: Trust = { settings: false, git: false };
 export async function trustIn(folder: string, stateFile: string, listed: readonly string[]): Promise<Trust> {
   const found = await Promise.all(listed.map((one) => realpath(one).catch(() => [])));
   const own = found.flat(); // a folder that does not exist has no settings
-  if (own.some((one) => isBelow(folder, one))) return { settings: true, git: true };
+  if (own.some((one) => isBelow(folder, one))) return { settings: true, programs: true };
   const accepted = await acceptedIn(stateFile);
   let isRepositoryBelow = false;
   for (let at = folder; ; at = dirname(at)) {
-    if (accepted.has(at)) return { settings: true, git: !(isRepositoryBelow && (await isInRepository(at))) };
+    if (accepted.has(at)) return { settings: true, programs: !(isRepositoryBelow && (await isInRepository(at))) };
     if (at === dirname(at) || (await hasAny(at, OWN_SETTINGS))) return NONE;
     const repository = await lstat(join(at, REPOSITORY)).catch(() => null);
     if (repository === null) continue;

@@ -29,9 +29,9 @@ function trust(folder: string, accepted = ["mine"], listed: readonly string[] = 
 }
 
 const [ALL, SETTINGS, NONE] = [
-  { settings: true, git: true },
-  { settings: true, git: false },
-  { settings: false, git: false },
+  { settings: true, programs: true },
+  { settings: true, programs: false },
+  { settings: false, programs: false },
 ];
 
 describe("trust in a folder", () => {
