@@ -201,6 +201,19 @@ describe("a call that goes on, of a token limited to two machines,", () => {
   });
 });
 
+describe("what sessions cost, while a machine has not answered", () => {
+  it("is not told when the token was revoked meanwhile", async () => {
+    const user = new TestUser();
+    await user.machine("attic", { answers: { "tools/call get_observability": { isSilent: true, body: "" } } });
+    await user.report("attic", {});
+    const { id, token } = await tokenOf(user);
+    const answered = ask("/api/costs", bearer(token));
+    expect(await within(1_500, answered)).toBe("still open");
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect((await answered).status).toBe(401);
+  });
+});
+
 describe("an answer of a machine in JSON that never ends", () => {
   it("ends when its token is revoked, whether or not it announced a length", async () => {
     const user = new TestUser();
