@@ -100,7 +100,9 @@ export class Deliveries {
     if (due === null || before === null) return;
     const refusal = !this.#world.isAllowed(due) ? REVOKED : this.#world.isSame(due) ? null : GONE;
     const attempt: Attempt = refusal === null ? await this.#attempt(due) : { outcome: "refused", answer: refusal };
-    this.#outbox.end(id, attempt, this.#world.isRepeatable(due.machine), this.#world.now());
+    // The machine may have got another name meanwhile.
+    const { machine } = this.#outbox.get(id) ?? before;
+    this.#outbox.end(id, attempt, this.#world.isRepeatable(machine), this.#world.now());
     const after = this.#outbox.get(id);
     if (after === null) return;
     if (after.isQueued && !this.#answering.has(id) && after.state !== before.state) this.#world.tell(after);

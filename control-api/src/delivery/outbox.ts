@@ -214,9 +214,10 @@ export class Outbox {
     }
   }
 
-  /** The agent has taken the prompt of this turn. */
-  taken(machine: string, turn: string, nowMs: number): void {
-    this.#consume("machine = ?1 AND turn = ?3", machine, nowMs, turn);
+  /** The agent of this computer has taken the prompt of this turn. */
+  taken({ machine, identity }: { machine: string; identity: string | null }, turn: string, nowMs: number): void {
+    // When the call was made, the list of machines may have been a rebuilt one, which did not know the computer.
+    this.#consume("machine = ?1 AND turn = ?3 AND identity IN (?4, '')", machine, nowMs, turn, identity ?? "");
   }
 
   /** Cancels a call that is not delivered. Answers `false` if it is too late, or an attempt is under way. */
@@ -298,11 +299,14 @@ export class Outbox {
     return calls >= MAX_WAITING || bytes + utf8(args).byteLength > MAX_WAITING_BYTES;
   }
 
-  #consume(condition: string, of: number | string, nowMs: number, turn: string | null = null): void {
-    const update = `UPDATE delivery SET state = 'consumed', consumed_ms = ?2, ended_ms = ?2, trying = 0, args = ''
-      WHERE ${condition} AND state IN ('accepted', 'delivered') AND ended_ms IS NULL`;
-    if (turn === null) this.#sql.exec(update, of, nowMs);
-    else this.#sql.exec(update, of, nowMs, turn);
+  #consume(condition: string, of: number | string, nowMs: number, ...more: string[]): void {
+    this.#sql.exec(
+      `UPDATE delivery SET state = 'consumed', consumed_ms = ?2, ended_ms = ?2, trying = 0, args = ''
+      WHERE ${condition} AND state IN ('accepted', 'delivered') AND ended_ms IS NULL`,
+      of,
+      nowMs,
+      ...more,
+    );
   }
 
   #finish(id: number, state: DeliveryState, nowMs: number, { answer }: { answer?: string }): void {

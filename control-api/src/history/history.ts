@@ -47,7 +47,7 @@ export class History {
   readonly #waiters = new Waiters<AddedEvent>();
   readonly #isMachine: (name: string) => boolean;
   readonly #hasNews: () => void;
-  readonly #onTurn: (machine: string, turn: string) => void;
+  readonly #onTurn: (computer: EventOrigin, turn: string) => void;
   /** When each machine last pushed something, by name. */
   readonly #pushedMs = new Map<string, number>();
   /** When each machine was last told that somebody watches. */
@@ -57,14 +57,14 @@ export class History {
   /**
    * @param isMachine whether a machine of this name is registered, even if it never pushed anything
    * @param hasNews called when events were stored
-   * @param onTurn called when an agent has taken a prompt, with the id of its turn
+   * @param onTurn called when an agent has taken a prompt, with where it did and the id of its turn
    * @param restored the id of the last restore of a backup
    */
   constructor(
     sql: SqlStorage,
     isMachine: (name: string) => boolean,
     hasNews: () => void,
-    onTurn: (machine: string, turn: string) => void = () => undefined,
+    onTurn: (computer: EventOrigin, turn: string) => void = () => undefined,
     restored?: string,
   ) {
     this.sessions = new SessionIndex(sql);
@@ -90,7 +90,7 @@ export class History {
     this.inbox.note(machine, added, nowMs);
     for (const { type, data } of added)
       if (type === TURN_STARTED && isRecord(data) && typeof data["turn_id"] === "string")
-        this.#onTurn(name, data["turn_id"]);
+        this.#onTurn({ machine: name, identity: this.log.machines.identityOf(machine) }, data["turn_id"]);
     for (const event of added) this.#waiters.announce(event);
     if (added.some(({ type }) => !type.endsWith(DELTA_SUFFIX))) this.#hasNews();
     return stored;

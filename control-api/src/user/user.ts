@@ -110,7 +110,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.ctx.storage.sql,
     (name) => this.#registry.has(name),
     () => this.#follower.tell(false),
-    (machine, turn) => this.#outbox.taken(machine, turn, Date.now()),
+    (origin, turn) => this.#outbox.taken(origin, turn, Date.now()),
     this.env.RESTORED,
   );
   readonly #outbox = new Outbox(this.ctx.storage.sql);

@@ -143,6 +143,19 @@ test("a narrow token for the computer that has the name now hears nothing of the
   expect(await told(narrow)).not.toContain("for-the-former");
 });
 
+test("a computer that has the name now cannot say that the agent of the former one has taken a prompt", async () => {
+  const user = await awayMachine();
+  const result = { content: [], structuredContent: { turn_id: "t-1", status: "running" } };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: "1", result });
+  await user.script("attic", { answers: { "tools/call send_prompt": { ...SENT, body } } });
+  await user.tool("send_prompt", { session_id: "attic/s-1", text: "x", key: "mine" });
+  const state = async () => (await user.json<{ state: string }>("/api/deliveries/mine")).state;
+  expect(await state()).toBe("delivered");
+  await user.register("attic", { identity: "identity-of-another", replace: true });
+  await user.logs("attic", [{ type: "turn.started", session: "s-1", data: { turn_id: "t-1" } }]);
+  expect(await state()).toBe("delivered");
+});
+
 test("a call is its client's alone: another token of the same person neither sees it nor meets its key", async () => {
   const user = await awayMachine();
   const [one, other] = [await token(user, user.id), await token(user, user.id)];

@@ -218,6 +218,21 @@ describe("a call with a key", () => {
     expect((await attempts()).slice(before)).toEqual([]);
   });
 
+  it("waits for its machine also under a new name, and not for one that gets the former name", async () => {
+    await user.script("attic", { fails: OFFLINE });
+    await send({ key: "k-1", on_offline: "queue" });
+    expect(await state("k-1")).toMatchObject({ state: "accepted", machine: "attic" });
+    for (const name of ["attic", "loft"]) await user.script(name);
+    expect((await user.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+    expect(await state("k-1")).toMatchObject({ state: "accepted", machine: "loft" });
+    await user.register("attic", { identity: "identity-of-another-computer" });
+    const before = (await attempts()).length;
+    for (const name of ["attic", "loft"]) await user.script(name, { answers: { "tools/call send_prompt": SENT } });
+    await online(["attic", "loft"]);
+    await expect.poll(() => state("k-1")).toMatchObject({ state: "delivered" });
+    expect([(await attempts()).length - before, (await attempts("loft")).length]).toEqual([0, 1]);
+  });
+
   it("is known to the client that made it, and to no other, nor to a token that may not see the machine", async () => {
     await user.script("attic", { fails: OFFLINE });
     await send({ key: "k-1", on_offline: "queue" });

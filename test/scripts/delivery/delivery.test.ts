@@ -157,7 +157,7 @@ async function run(seed: number, folder: string): Promise<Outcome> {
   let deliveries = open();
   const current = (): Outbox => outboxes.at(-1) as Outbox;
   const told = (turn: string | null): void => {
-    if (turn !== null) current().taken("attic", turn, nowMs);
+    if (turn !== null) current().taken({ machine: "attic", identity: "i" }, turn, nowMs);
   };
   const send = (index: number): Promise<unknown> =>
     deliveries.send({
