@@ -39,6 +39,9 @@ const LEASE_STEP_MS = 60_000;
 /** For how long a removed computer is remembered: far longer than a deleted script runs on. Milliseconds. */
 const REMOVED_MS = 30 * 24 * 60 * 60_000;
 
+/** For how long it is remembered what was chosen for a computer that lost its name to another: as long as that can be undone. Milliseconds. */
+const FORMER_MS = 30 * 24 * 60 * 60_000;
+
 /** The effect of a report. */
 export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: boolean };
 
@@ -75,6 +78,9 @@ export class Registry {
     }
     sql.exec(
       "CREATE TABLE IF NOT EXISTS removed_computer (identity TEXT PRIMARY KEY, removed_ms INTEGER NOT NULL) WITHOUT ROWID",
+    );
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS former_choice (identity TEXT PRIMARY KEY, page_approval TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID",
     );
     // Each request with a limited token looks up the machines of its identities.
     sql.exec("CREATE INDEX IF NOT EXISTS machine_identity ON machine (identity)");
@@ -130,9 +136,25 @@ export class Registry {
 
   /**
    * Adds a machine, or gives a known one a new token or identity. What its person allowed for one computer, and what that computer
-   * told of itself, does not pass to another that takes over its name.
+   * told of itself, does not pass to another that takes over its name. What pages may allow begins with what it was, so that nobody gets rid of a
+   * limit by another identity; and a computer that comes back has what was chosen for it.
    */
   put(machine: Pick<MachineRecord, "name" | "slug" | "template"> & IssuedLink): void {
+    const { name, identity } = machine;
+    const nowMs = Date.now();
+    this.#sql.exec("DELETE FROM former_choice WHERE at_ms < ?", nowMs - FORMER_MS);
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO former_choice SELECT identity, page_approval, ? FROM machine WHERE name = ? AND identity NOT IN (?, '')",
+      nowMs,
+      name,
+      identity,
+    );
+    const [former] = this.#sql
+      .exec<{ page_approval: string }>(
+        "DELETE FROM former_choice WHERE identity = ? RETURNING page_approval",
+        identity,
+      )
+      .toArray();
     this.#sql.exec(
       `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template, link_issued_ms, link_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template,
@@ -141,16 +163,18 @@ export class Registry {
          elicitation = iif(machine.identity = excluded.identity, elicitation, 0),
          facts = iif(machine.identity = excluded.identity, facts, NULL),
          online = iif(machine.identity = excluded.identity, online, 0)`,
-      machine.name,
+      name,
       machine.slug,
-      machine.identity,
+      identity,
       machine.linkTokenHash ?? "",
-      Date.now(),
+      nowMs,
       machine.template,
       machine.linkIssuedMs,
       machine.linkKey ?? "",
     );
     this.#sql.exec("DELETE FROM removed_computer WHERE identity = ?", machine.identity);
+    if (former !== undefined)
+      this.#sql.exec("UPDATE machine SET page_approval = ? WHERE name = ?", former.page_approval, name);
   }
 
   /** Adds a machine that was found by its script, unless its name or slug is known already. Unknown fields stay empty. */

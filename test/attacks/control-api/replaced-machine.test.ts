@@ -1,6 +1,7 @@
 // Root cause: a form named a machine, and it was done to whatever had that name when its person clicked. Between the page and the click the name
 // may have passed to another computer.
 import { beforeEach, describe, expect, test } from "vitest";
+import type { PageApproval } from "../../../control-api/src/machines/machine-record.ts";
 import { deployServer } from "../../control-api/support/deploy-server.ts";
 import { env, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 import { pageOf, somebody, type Somebody, textOf } from "../../control-api/pages/support/person.ts";
@@ -175,4 +176,22 @@ describe("an app that is allowed on a page which showed the computer that had th
     await deployServer(alice.user, "notes");
     expect(await names()).toEqual([]);
   });
+});
+
+test("what pages may allow was chosen for a computer, which has it again when it gets its name back", async () => {
+  const registry = env.USER.getByName(alice.user.id);
+  const choose = (approval: PageApproval) => registry.setPageApproval("attic", approval, true, null);
+  const chosen = async (name: string) => (await registry.machine(name))?.pageApproval;
+  await choose("nothing");
+  await takeOver();
+  // Nobody gets rid of a limit by another identity.
+  expect(await chosen("attic")).toBe("nothing");
+  await choose("session");
+  await alice.user.register("attic", { replace: true });
+  expect(await chosen("attic")).toBe("nothing");
+  await takeOver();
+  expect(await chosen("attic")).toBe("session");
+  // Also under another name.
+  await alice.user.register("loft", { identity: "identity-of-attic" });
+  expect(await chosen("loft")).toBe("nothing");
 });
