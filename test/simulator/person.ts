@@ -80,7 +80,7 @@ export class Reader {
 
   request(timeoutMs: number): PollRequest {
     const { detail, types, only } = this.interest;
-    const visible = only === null ? null : only.isGone ? [] : [only.name];
+    const visible = only === null ? null : [only.identity];
     return {
       user: this.#user, cursor: this.cursor, visible, machine: null, session: null, project: null, types, notices: false, detail, timeoutMs,
       signal: this.#lease.signal,

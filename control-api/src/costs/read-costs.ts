@@ -2,7 +2,7 @@ import { OperatorFailure, detailsOf } from "#protocol/error.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
 import type { IndexedCost } from "../history/session-index.ts";
-import type { Caller } from "../http/caller.ts";
+import { type Caller, sees } from "../http/caller.ts";
 import type { MachineEntry } from "../machines/machine-query.ts";
 import { runTool } from "../mcp/tools/tools.ts";
 import { registryOf } from "../user/user-rpc.ts";
@@ -28,7 +28,7 @@ const DAY_MS = 24 * 60 * 60_000;
  */
 export async function readCosts(env: Env, caller: Caller, days: number, signal: AbortSignal): Promise<Costs> {
   const entries: MachineEntry[] = await registryOf(env, caller.user).machineEntries();
-  const visible = entries.filter(({ name }) => caller.machines?.includes(name) ?? true);
+  const visible = entries.filter((entry) => sees(caller, entry));
   const online = visible.filter(({ online: isOnline }) => isOnline);
   const away = visible
     .filter(({ online: isOnline }) => !isOnline)

@@ -45,7 +45,7 @@ export function selectionOf(caller: Caller, asked: Asked): Selection {
       code: "forbidden",
       reason: "Notices are about the account. Reading them needs a token with the scope operator:admin.",
     });
-  return { visible: caller.machines, machine: name, session: handle?.session ?? null, project, types, notices };
+  return { visible: caller.computers, machine: name, session: handle?.session ?? null, project, types, notices };
 }
 
 /** The detail that a caller asked for; `coarse` when it did not say. Throws `OperatorFailure` invalid_request. */

@@ -5,7 +5,7 @@ import type { ShownMachine } from "../http/shown-machine.ts";
 export type EventQuery = {
   /** The reader's cursor; `null` to begin. */
   readonly after: LogPosition | null;
-  /** Names of the machines that the reader may see; `null` for all of the person's, removed ones included. */
+  /** Identities of the computers that the reader may see; `null` for all of the person's, removed ones included. */
   readonly visible: readonly string[] | null;
   /** Only this machine. */
   readonly machine: string | null;

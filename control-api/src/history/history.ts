@@ -208,10 +208,12 @@ export class History {
   watch({ machine, visible }: EventQuery): string[] {
     const nowMs = Date.now();
     this.#liveUntilMs = nowMs + LIVE_MS;
+    const isVisible = (name: string): boolean =>
+      visible === null || visible.includes(this.log.machines.registered(name) ?? "");
     const active = [...this.#pushedMs].flatMap(([name, atMs]) =>
-      nowMs - atMs < ACTIVE_MS && (visible === null || visible.includes(name)) ? [name] : [],
+      nowMs - atMs < ACTIVE_MS && isVisible(name) ? [name] : [],
     );
-    const isTheirs = machine !== null && this.#isMachine(machine) && (visible?.includes(machine) ?? true);
+    const isTheirs = machine !== null && this.#isMachine(machine) && isVisible(machine);
     const names = machine === null ? active.slice(-LIVE_MACHINES) : isTheirs ? [machine] : [];
     const untold = names.filter((name) => nowMs - (this.#toldMs.get(name) ?? 0) > LIVE_MS / 2);
     for (const name of untold) noteWithin(this.#toldMs, HEARD_MACHINES, name, nowMs);

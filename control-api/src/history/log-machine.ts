@@ -140,12 +140,13 @@ export class LogMachines {
     return this.#sql.exec<Row>("SELECT * FROM log_machine WHERE name = ?", name).toArray().map(stateOf);
   }
 
-  /** Ids of the machines that exist and have one of these names. */
-  idsOf(names: readonly string[]): number[] {
+  /** Ids of the machines that exist and are one of these computers. */
+  idsOf(identities: readonly string[]): number[] {
     return this.#sql
       .exec<{ id: number }>(
-        "SELECT id FROM log_machine WHERE gone_ms IS NULL AND name IN (SELECT value FROM json_each(?))",
-        JSON.stringify(names),
+        `SELECT m.id FROM machine r JOIN log_machine m ON m.slug = r.slug
+         WHERE r.identity <> '' AND r.identity IN (SELECT value FROM json_each(?))`,
+        JSON.stringify(identities),
       )
       .toArray()
       .map(({ id }) => id);

@@ -41,12 +41,14 @@ export type Pushed = { readonly stored: number; readonly machine: number; readon
 const EPOCH_DIGITS = 8;
 
 /**
- * The machines that a poll is about. `ids`: `null` for all. `unheard`: names of machines that had not told anything yet, and so have
- * no id before their first event.
+ * The machines that a poll is about. `ids`: `null` for all. `unheard`: identities of computers that had not told anything yet, and so have
+ * no id before their first event. `unknown`: the name of a machine like that of which nobody knows which computer it is. `computer`: the one
+ * that was asked for, if it is known.
  */
 export type Reach = {
   readonly ids: readonly number[] | null;
   readonly unheard: readonly string[];
+  readonly unknown: string | null;
   readonly computer: string | null;
 };
 
@@ -296,11 +298,12 @@ export class MergedLog {
     return from;
   }
 
-  #filterOf({ session, project, types, notices, detail }: EventQuery, { ids, unheard, computer }: Reach): Filter {
-    const known = unheard.length === 0 ? [] : this.machines.idsOf(unheard);
-    // The machine that was asked for may have lost its name before it said anything.
-    const heard = computer === null ? known : known.filter((id) => this.machines.identityOf(id) === computer);
-    return { session, project, types, notices, detail, ids: ids === null ? null : [...ids, ...heard] };
+  #filterOf({ session, project, types, notices, detail }: EventQuery, { ids, unheard, unknown }: Reach): Filter {
+    const rest = { session, project, types, notices, detail };
+    if (ids === null) return { ...rest, ids };
+    const heard = unheard.length === 0 ? [] : this.machines.idsOf(unheard);
+    const known = unknown === null ? null : this.machines.named(unknown);
+    return { ...rest, ids: [...ids, ...heard, ...(known?.goneMs === null ? [known.id] : [])] };
   }
 
   /**
@@ -311,16 +314,18 @@ export class MergedLog {
   reachOf({ visible, machine }: EventQuery, isMachine: (name: string) => boolean): Reach | undefined {
     const ids = this.idsFor(visible, machine, isMachine);
     if (ids === undefined) return undefined;
-    if (ids === null) return { ids, unheard: [], computer: null };
-    const names = machine === null ? (visible ?? []) : ids.length === 0 ? [machine] : [];
-    const unheard = names.filter((name) => this.machines.idsOf([name]).length === 0);
-    if (machine === null) return { ids, unheard, computer: null };
+    const nothing = { unheard: [], unknown: null, computer: null };
+    if (ids === null) return { ids, ...nothing };
+    if (machine === null) {
+      const unheard = (visible ?? []).filter((computer) => this.machines.idsOf([computer]).length === 0);
+      return { ids, ...nothing, unheard };
+    }
     const [id] = ids;
-    return {
-      ids,
-      unheard,
-      computer: id === undefined ? this.machines.registered(machine) : this.machines.identityOf(id),
-    };
+    if (id !== undefined) return { ids, ...nothing, computer: this.machines.identityOf(id) };
+    const computer = this.machines.registered(machine);
+    return computer === null
+      ? { ids, ...nothing, unknown: machine }
+      : { ids, ...nothing, unheard: [computer], computer };
   }
 
   /**
@@ -333,11 +338,11 @@ export class MergedLog {
     isMachine: (name: string) => boolean,
   ): number[] | null | undefined {
     if (machine === null) return visible === null ? null : this.machines.idsOf(visible);
-    const known = visible === null || visible.includes(machine) ? this.machines.named(machine) : null;
+    const isVisible = visible === null || visible.includes(this.machines.registered(machine) ?? "");
+    const known = isVisible ? this.machines.named(machine) : null;
     // A reader who may see some machines only must not see a removed one that had the same name as one of these.
     if (known !== null && (known.goneMs === null || (visible === null && this.#hasHistory(known)))) return [known.id];
-    const isRegistered = isMachine(machine) && (visible?.includes(machine) ?? true);
-    return isRegistered ? [] : undefined;
+    return isVisible && isMachine(machine) ? [] : undefined;
   }
 
   #hasHistory({ id, rows }: LogState): boolean {

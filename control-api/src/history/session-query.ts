@@ -2,7 +2,7 @@ import type { IndexedSession, SessionPlace, SessionQuery } from "./session-index
 
 /** Which sessions a reader wants to see. */
 export type SessionListQuery = Omit<SessionQuery, "ids"> & {
-  /** Names of the machines that the reader may see; `null` for all of the person's, removed ones included. */
+  /** Identities of the computers that the reader may see; `null` for all of the person's, removed ones included. */
   readonly visible: readonly string[] | null;
   /** Only this machine. */
   readonly machine: string | null;

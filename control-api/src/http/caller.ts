@@ -19,8 +19,13 @@ export type Caller = {
   readonly user: string;
   /** How the caller authenticated, for the audit log: `loopback`, a token's label or an OAuth client's name. */
   readonly client: string;
-  /** The machines this caller may reach; `null` for all of the user's. */
+  /** The machines this caller may reach, by their names when it was let in; `null` for all of the user's. */
   readonly machines: readonly string[] | null;
+  /**
+   * The identities of their computers, by which what a caller may see is looked up: the moment after it was let in, one of the names may be
+   * another computer's.
+   */
+  readonly computers: readonly string[] | null;
   /** The grant or token that the caller came in with, so that what they make can end with it. */
   readonly credential?: Credential;
   /**
@@ -50,6 +55,11 @@ type SpentBudget = {
 /** Whether a person has signed in recently for this caller. */
 export function isFresh({ freshUntilMs }: Caller): boolean {
   return Date.now() < freshUntilMs;
+}
+
+/** Whether a caller may see a computer. */
+export function sees({ computers }: Pick<Caller, "computers">, { identity }: { readonly identity: string }): boolean {
+  return computers?.includes(identity) ?? true;
 }
 
 /** Adds to a caller what follows from the scopes. */

@@ -53,7 +53,7 @@ export type InboxItem = AskContent & {
 
 /** Which requests a reader wants. */
 export type InboxQuery = {
-  /** Names of the machines that the reader may see; `null` for all. */
+  /** Identities of the computers that the reader may see; `null` for all. */
   readonly visible: readonly string[] | null;
   readonly machine: string | null;
   readonly session: string | null;

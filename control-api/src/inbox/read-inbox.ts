@@ -22,7 +22,7 @@ export function inboxQueryOf(caller: Caller, { machine, session, state = "waitin
   const name = handle?.machine ?? (machine === undefined ? null : String(machine));
   if (handle !== null && name === null) throw invalid("A session needs its machine: use the handle `<machine>/<id>`.");
   return {
-    visible: caller.machines,
+    visible: caller.computers,
     machine: name,
     session: handle?.session ?? null,
     state,

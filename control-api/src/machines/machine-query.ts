@@ -11,7 +11,7 @@ export type MachinePlace = {
 
 /** Which of a person's machines and hosted servers a reader wants to see. */
 export type MachineQuery = {
-  /** Names of the machines that the reader may see; `null` for all. */
+  /** Identities of the computers that the reader may see; `null` for all. */
   readonly visible: readonly string[] | null;
   /** Only machines whose name or host name contains this; `""` for all. */
   readonly words?: string;

@@ -37,17 +37,17 @@ export interface EventFeed {
 const ID_CHARACTERS = 32;
 
 /**
- * The log of the machines in `machines` (`null`: all of the person's). `signal` ends a wait. `about`: the machine that the reader asks for; its
+ * The log of the computers with these identities (`null`: all of the person's). `signal` ends a wait. `about`: the machine that the reader asks for; its
  * cursors say which one that was.
  */
 export function feedOf(
   env: Env,
   user: string,
-  machines: readonly string[] | null,
+  computers: readonly string[] | null,
   signal: AbortSignal = new AbortController().signal,
   about: Identified | null = null,
 ): EventFeed {
-  const everything = { visible: machines, machine: null, session: null, project: null, types: null, notices: false };
+  const everything = { visible: computers, machine: null, session: null, project: null, types: null, notices: false };
   const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent(), about);
   return {
     now,

@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import { note } from "../audit/note.ts";
 import type { Env } from "../env.ts";
 import { cursorAbout, machineIn } from "../events/cursor.ts";
-import type { Caller } from "../http/caller.ts";
+import { type Caller, sees } from "../http/caller.ts";
 import type { RequestLease } from "../http/request-lease.ts";
 import { type Identified, isMeant, whyUnknown } from "../http/shown-machine.ts";
 import { type EventFeed, feedOf } from "./event-feed.ts";
@@ -70,7 +70,7 @@ const REVOKED = { code: "forbidden", reason: "Access was revoked." } as const sa
 /** Makes a server answer the requests of the events extension for one caller. */
 export function serveEvents(server: Server, env: Env, { caller, lease }: Subscriber): void {
   const feed = (signal: AbortSignal, { filter }: Wanted): EventFeed =>
-    feedOf(env, caller.user, caller.machines, signal, filter.machine);
+    feedOf(env, caller.user, caller.computers, signal, filter.machine);
 
   server.setRequestHandler("events/list", { params: z.optional(Listed) }, async (params) => {
     // The catalogue is one page, so there is no cursor that could be ours.
@@ -192,9 +192,8 @@ function eventTypeNamed(name: string): EventType {
 
 /** Which computer has a name. Throws for a machine that the caller does not have, or may not see. Both get the same answer. */
 async function identityOf(env: Env, caller: Caller, machine: string): Promise<string> {
-  const isVisible = caller.machines?.includes(machine) ?? true;
-  const known = isVisible ? await env.USER.getByName(caller.user).machine(machine) : null;
-  if (known === null) {
+  const known = await env.USER.getByName(caller.user).machine(machine);
+  if (known === null || !sees(caller, known)) {
     const reason = `There is no machine "${machine}". Call list_machines for the names.`;
     throw new EventsFailure({ code: "forbidden", reason });
   }

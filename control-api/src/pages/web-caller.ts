@@ -7,5 +7,12 @@ export const WEB_CLIENT = "web page";
 
 /** A person in front of their browser, as the tools and the log know callers. Nothing is fresh by itself: pages ask for that. */
 export function webCaller({ person }: Session): Caller {
-  return callerWith({ user: person.id, client: WEB_CLIENT, machines: null, scopes: ALL_SCOPES, freshUntilMs: 0 });
+  return callerWith({
+    user: person.id,
+    client: WEB_CLIENT,
+    machines: null,
+    computers: null,
+    scopes: ALL_SCOPES,
+    freshUntilMs: 0,
+  });
 }

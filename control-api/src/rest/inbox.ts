@@ -37,7 +37,7 @@ inbox.post("/:id", acting, async (c) => {
         'Send { behavior: "allow" or "deny", reason, answers }; answers has each question\'s text and its answer.',
     });
   const id = Number(c.req.param("id"));
-  const item: InboxItem | null = await registryOf(c.env, caller.user).inboxItem(caller.machines, id);
+  const item: InboxItem | null = await registryOf(c.env, caller.user).inboxItem(caller.computers, id);
   if (item === null) return notThere();
   await checkApproval(c.env, caller.user, item.machine);
   const by = programAs("client", caller.client, caller);

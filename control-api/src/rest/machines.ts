@@ -9,7 +9,7 @@ import { administering, reading } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
 import { note } from "../audit/note.ts";
 import { notify } from "../audit/notice.ts";
-import type { Caller } from "../http/caller.ts";
+import { type Caller, sees } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { detailOf } from "../machines/machine-detail.ts";
 import { summaryOf } from "../machines/machine-summary.ts";
@@ -32,7 +32,7 @@ machines.get("/", reading, async (c) => {
   const { limit = String(PAGE_MACHINES), cursor = "" } = c.req.query();
   const count = /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
   if (count < 1 || count > PAGE_MACHINES) return invalid(`limit must be a whole number from 1 to ${PAGE_MACHINES}.`);
-  const asked = { visible: c.var.caller.machines, after: cursor, limit: count };
+  const asked = { visible: c.var.caller.computers, after: cursor, limit: count };
   const page: NamedMachines = await registryOf(c.env, c.var.caller.user).machinesByName(asked);
   const last = page.machines.at(-1)?.name;
   return c.json({
@@ -59,9 +59,8 @@ machines.post("/", administering, async (c) => {
 
 machines.get("/:name", reading, async (c) => {
   const name = c.req.param("name");
-  const isVisible = c.var.caller.machines?.includes(name) ?? true;
-  const record: MachineRecord | null = isVisible ? await registryOf(c.env, c.var.caller.user).machine(name) : null;
-  if (record === null) return errorResponse({ code: "machine_unknown", machine: name });
+  const record: MachineRecord | null = await registryOf(c.env, c.var.caller.user).machine(name);
+  if (record === null || !sees(c.var.caller, record)) return errorResponse({ code: "machine_unknown", machine: name });
   return c.json(await detailOf(record, c.env, c.var.caller.user));
 });
 

@@ -60,4 +60,10 @@ function localOwner(): Caller {
 }
 
 /** The owner on their own computer: a file that only they can read stands for them, so they are never asked to sign in again. */
-const LOCAL = { machines: null, scopes: ALL_SCOPES, isLocal: true, freshUntilMs: Number.POSITIVE_INFINITY } as const;
+const LOCAL = {
+  machines: null,
+  computers: null,
+  scopes: ALL_SCOPES,
+  isLocal: true,
+  freshUntilMs: Number.POSITIVE_INFINITY,
+} as const;

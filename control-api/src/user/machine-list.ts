@@ -7,20 +7,23 @@ import type {
 } from "../machines/machine-query.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 
+/** The identity of a hosted server (hosted-servers.ts). */
+const SERVER = "'hosted:' || name || ':' || created_ms";
+
 /**
  * One row for each machine (registry.ts) and each hosted server (server-store.ts), with its place in lists. A server is always online.
  * What a machine told of itself, which is most of a row, is read only where its host name is searched: damaged facts have none.
  *
- *   ?1 now   ?2 visible names as JSON, or null for all   ?3 what name or host name contains   ?4 added after
+ *   ?1 now   ?2 visible computers as JSON, or null for all   ?3 what name or host name contains   ?4 added after
  */
 const LISTED = `
   SELECT name, iif(online = 1 AND lease_ms > ?1, 0, iif(last_seen_ms IS NULL, 2, 1)) AS rank,
     iif(online = 1 AND lease_ms > ?1, 0, ifnull(last_seen_ms, 0)) AS seen_ms
   FROM machine
-  WHERE (?2 IS NULL OR name IN (SELECT value FROM json_each(?2))) AND created_ms > ?4
+  WHERE (?2 IS NULL OR identity IN (SELECT value FROM json_each(?2))) AND created_ms > ?4
     AND (?3 = '' OR instr(name, ?3) > 0 OR instr(lower(iif(json_valid(facts), facts ->> '$.hostname', '')), ?3) > 0)
   UNION ALL SELECT name, 0, 0 FROM server
-  WHERE (?2 IS NULL OR name IN (SELECT value FROM json_each(?2))) AND created_ms > ?4 AND (?3 = '' OR instr(name, ?3) > 0)`;
+  WHERE (?2 IS NULL OR ${SERVER} IN (SELECT value FROM json_each(?2))) AND created_ms > ?4 AND (?3 = '' OR instr(name, ?3) > 0)`;
 
 /** Names as a person counts: build-2 before build-10. Sorted by the name without its last digits, then by length. */
 const counted = (name: string): string => `rtrim(${name}, '0123456789'), length(${name}), ${name}`;
@@ -71,8 +74,8 @@ export class MachineList {
   byName({ visible, after, limit }: NameQuery): NamedMachines {
     const names = this.#sql
       .exec<{ name: string }>(
-        `SELECT name FROM (SELECT name FROM machine UNION ALL SELECT name FROM server)
-         WHERE name > ?1 AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2))) ORDER BY name LIMIT ?3`,
+        `SELECT name FROM (SELECT name, identity FROM machine UNION ALL SELECT name, ${SERVER} FROM server)
+         WHERE name > ?1 AND (?2 IS NULL OR identity IN (SELECT value FROM json_each(?2))) ORDER BY name LIMIT ?3`,
         after,
         jsonOf(visible),
         limit + 1,
@@ -111,7 +114,7 @@ export class MachineList {
     return this.#sql
       .exec<{ name: string; identity: string; online: number; remote_approval: number; elicitation: number }>(
         `SELECT * FROM (SELECT name, identity, online = 1 AND lease_ms > ? AS online, remote_approval, elicitation FROM machine
-         UNION ALL SELECT name, 'hosted:' || name || ':' || created_ms, 1, 0, 0 FROM server) ORDER BY ${counted("name")}`,
+         UNION ALL SELECT name, ${SERVER}, 1, 0, 0 FROM server) ORDER BY ${counted("name")}`,
         nowMs,
       )
       .toArray()
@@ -125,6 +128,6 @@ export class MachineList {
   }
 }
 
-function jsonOf(names: readonly string[] | null): string | null {
-  return names === null ? null : JSON.stringify(names);
+function jsonOf(identities: readonly string[] | null): string | null {
+  return identities === null ? null : JSON.stringify(identities);
 }

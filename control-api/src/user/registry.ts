@@ -150,10 +150,7 @@ export class Registry {
       identity,
     );
     const [former] = this.#sql
-      .exec<{ page_approval: string }>(
-        "DELETE FROM former_choice WHERE identity = ? RETURNING page_approval",
-        identity,
-      )
+      .exec<{ page_approval: string }>("DELETE FROM former_choice WHERE identity = ? RETURNING page_approval", identity)
       .toArray();
     this.#sql.exec(
       `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template, link_issued_ms, link_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -250,6 +250,7 @@ export class Tokens {
       user: this.#user(),
       client: row.label,
       machines,
+      computers: row.machines === null ? null : identitiesIn(row.machines),
       scopes,
       credential: `token:${row.id}`,
       freshUntilMs: 0,

@@ -49,7 +49,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   machinePage(query: MachineQuery): MaybeAsync<ListedMachines>;
   /** The names of all machines and hosted servers, sorted. */
   machineNames(): MaybeAsync<string[]>;
-  /** The names of those that are online, of those that the reader may see (`null`: all). */
+  /** The names of those that are online, of the computers that the reader may see (`null`: all). */
   onlineMachines(visible: readonly string[] | null): MaybeAsync<string[]>;
   machineEntries(): MaybeAsync<MachineEntry[]>;
   machine(name: string): MaybeAsync<MachineRecord | null>;

@@ -461,7 +461,7 @@ export class User extends Agent<Env> implements UserRpc {
     const item = this.#history.inbox.get(id);
     if (item === null || visible === null) return item;
     // A removed machine's name may be another computer's now.
-    return visible.includes(item.machine) && !item.machineGone ? item : null;
+    return !item.machineGone && visible.includes(this.#identityOf(item.machine) ?? "") ? item : null;
   }
 
   askedItem(about: EventOrigin, request: string): InboxItem | null {

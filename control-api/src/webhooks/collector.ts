@@ -20,14 +20,14 @@ export class Collector {
   readonly #storage: DurableObjectStorage;
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
-  readonly #feed: (visible: readonly string[] | null) => Promise<EventFeed>;
+  readonly #feed: (visible: readonly string[] | null) => EventFeed;
 
   /** @param feed the log of the computers of these identities, as far as they have names now; `null` for all that there is */
   constructor(
     storage: DurableObjectStorage,
     subscriptions: Subscriptions,
     deliveries: Deliveries,
-    feed: (visible: readonly string[] | null) => Promise<EventFeed>,
+    feed: (visible: readonly string[] | null) => EventFeed,
   ) {
     this.#storage = storage;
     this.#subscriptions = subscriptions;
@@ -52,7 +52,7 @@ export class Collector {
    * @param replayed ids of events that a subscription has got already
    */
   async collect(replayed?: { readonly subscription: string; readonly ids: ReadonlySet<string> }): Promise<string> {
-    const feed = await this.#feed(null);
+    const feed = this.#feed(null);
     let { position } = this;
     if (position === null) {
       position = await feed.now();
@@ -88,7 +88,7 @@ export class Collector {
     cursor: string,
     maxAgeMs: number | null,
   ): Promise<{ matches: readonly Match[]; ids: ReadonlySet<string>; truncated: boolean }> {
-    const feed = await this.#feed(interest.visible);
+    const feed = this.#feed(interest.visible);
     const floorMs = maxAgeMs === null ? 0 : Date.now() - maxAgeMs;
     let matches: Match[] = [];
     let truncated = false;

@@ -80,10 +80,9 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #challenges = new Challenges();
   readonly #credentials = new CredentialCheck(this.env, () => this.#user);
-  readonly #collector = new Collector(this.ctx.storage, this.#subscriptions, this.#deliveries, async (visible) => {
-    const names = visible === null ? null : await registryOf(this.env, this.#user).namesOf(visible);
-    return feedOf(this.env, this.#user, names);
-  });
+  readonly #collector = new Collector(this.ctx.storage, this.#subscriptions, this.#deliveries, (visible) =>
+    feedOf(this.env, this.#user, visible),
+  );
   readonly #courier = new Courier({
     subscriptions: this.#subscriptions,
     deliveries: this.#deliveries,

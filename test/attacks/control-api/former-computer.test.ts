@@ -5,6 +5,7 @@ import { beforeEach, expect, test } from "vitest";
 import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
 import { SessionIndex } from "../../../control-api/src/history/session-index.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
+import { FACTS } from "../../control-api/support/facts.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 
 type Told = { events: { type: string }[]; sessions: { session_id: string; state: string }[] };
@@ -43,11 +44,20 @@ async function seenBy(user: TestUser): Promise<string> {
 }
 
 test("a computer that takes over a name does not get the history of the former computer", async () => {
-  await alice.report("attic", { facts: { hostname: "old-secret-host" } as never });
+  await alice.report("attic", { facts: { ...FACTS, hostname: "old-secret-host" }, position: { epoch: "e", seq: 1 } });
+  expect(await seenBy(alice)).toContain("old-secret-host");
   await alice.register("attic", ANOTHER);
   const seen = await seenBy(await narrow());
   expect(seen).not.toContain("secret");
   expect(seen).not.toContain("session.created");
+});
+
+test("nor does it count as online because the former one was, and its script keeps nothing of that one", async () => {
+  expect(await alice.json("/api/machines/attic")).toMatchObject({ status: "online" });
+  await alice.register("attic", ANOTHER);
+  expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "offline" }] });
+  const orders = (await alice.reached("attic")).filter(({ path }) => path === "/operator/forget");
+  expect(orders.map(({ body }): unknown => JSON.parse(body))).toEqual([{ session: null }]);
 });
 
 test("its script's log keeps its numbering, and new events belong to the new computer", async () => {
@@ -99,19 +109,26 @@ test("a computer that gets its name back sees its own history again, and none of
       );
       sessions.note(machine, added, 9);
     };
-    const seen = (): string[] => {
-      const ids = log.idsFor(["attic"], null, () => true) ?? null;
+    const pass = (from: string, to: string, atMs: number): void => {
+      storage.sql.exec("UPDATE machine SET identity = ?", to);
+      log.machines.pass("attic", { from, to }, atMs);
+    };
+    const seen = (computer: string): string[] => {
+      const ids = log.idsFor([computer], null, () => true) ?? null;
       const query = { ids, project: null, state: null, words: [], before: null, limit: 9 };
       return sessions.list(query).sessions.map(({ session }) => session);
     };
+    storage.sql.exec(
+      "INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES ('attic', 'attic-slug', 'one', '', 0, '')",
+    );
     tell(1, "first");
-    log.machines.pass("attic", { from: "one", to: "other" }, 5);
+    pass("one", "other", 5);
     tell(2, "second");
-    expect(seen()).toEqual(["second"]);
-    log.machines.pass("attic", { from: "other", to: "third" }, 6);
-    expect(seen()).toEqual([]);
-    log.machines.pass("attic", { from: "third", to: "one" }, 7);
+    expect([seen("other"), seen("one")]).toEqual([["second"], []]);
+    pass("other", "third", 6);
+    expect(seen("third")).toEqual([]);
+    pass("third", "one", 7);
     tell(3, "third");
-    expect(seen().toSorted()).toEqual(["first", "third"]);
+    expect(seen("one").toSorted()).toEqual(["first", "third"]);
   });
 });

@@ -7,7 +7,7 @@ import { shown } from "../../../control-api/src/http/shown-machine.ts";
 import { env } from "../support/operator.ts";
 
 const QUERY: EventQuery = {
-  after: null, visible: ["attic"], machine: null, before: null, session: null, project: null, types: null, notices: false, detail: "coarse", waitMs: 5_000,
+  after: null, visible: ["one computer"], machine: null, before: null, session: null, project: null, types: null, notices: false, detail: "coarse", waitMs: 5_000,
 }; // prettier-ignore
 
 /** A machine's push of its event number `seq`. */
@@ -32,6 +32,8 @@ async function within(
       () => true,
       () => undefined,
     );
+    addMachine(storage.sql, "attic", "one computer");
+    addMachine(storage.sql, "mini", "a third");
     history.push("attic", "attic", pushOf(1), 1);
     history.push("mini", "mini", pushOf(1), 1);
     await use(history, history.log.position, storage.sql);
@@ -58,13 +60,12 @@ test("a poll for a machine does not tell of another computer that takes its name
 
 test("a poll that goes on for a machine is refused once another computer has the name", async () => {
   await within(async (history, after, sql) => {
-    addMachine(sql, "attic", "one computer");
-    const query = { ...QUERY, machine: "attic", after, waitMs: 0 };
+    const query = { ...QUERY, visible: null, machine: "attic", after, waitMs: 0 };
     const first = await history.poll(query);
     expect(first).toMatchObject({ computer: "one computer" });
     const before = shown({ name: "attic", identity: "one computer" });
     expect(await history.poll({ ...query, before })).toMatchObject({ events: [] });
-    sql.exec("UPDATE machine SET identity = 'another'");
+    sql.exec("UPDATE machine SET identity = 'another' WHERE name = 'attic'");
     history.log.machines.pass("attic", { from: "one computer", to: "another" }, 1);
     const refused = { refused: "machine_replaced", machine: "attic" };
     expect(await history.poll({ ...query, before })).toEqual(refused);
@@ -76,19 +77,26 @@ test("a poll that goes on for a machine is refused once another computer has the
   });
 });
 
-test("a poll for a machine that has not told anything yet does not tell of another computer that gets its name", async () => {
-  await within(async (history, after, sql) => {
-    addMachine(sql, "new", "one computer");
-    const polled = history.poll({ ...QUERY, visible: null, machine: "new", after, waitMs: 300 });
-    sql.exec("UPDATE machine SET identity = 'another'");
-    history.push("new", "new", pushOf(1), 1);
-    expect(await polled).toMatchObject({ events: [], computer: "one computer" });
-  });
-});
+test.each([
+  ["that is asked for by its name", { visible: null, machine: "new" }, "new computer"],
+  ["of a reader who may see it alone", { visible: ["new computer"] }, null],
+])(
+  "a poll for a machine %s, and has not told anything yet, does not tell of another computer that gets its name",
+  async (_what, asked, computer) => {
+    await within(async (history, after, sql) => {
+      addMachine(sql, "new", "new computer");
+      const polled = history.poll({ ...QUERY, ...asked, after, waitMs: 300 });
+      sql.exec("UPDATE machine SET identity = 'another' WHERE name = 'new'");
+      history.push("new", "new", pushOf(1), 1);
+      expect(await polled).toMatchObject({ events: [], computer });
+    });
+  },
+);
 
 test("a poll for a machine that has not told anything yet ends with its first event", async () => {
-  await within(async (history, after) => {
-    const polled = history.poll({ ...QUERY, visible: ["new"], after });
+  await within(async (history, after, sql) => {
+    addMachine(sql, "new", "new computer");
+    const polled = history.poll({ ...QUERY, visible: ["new computer"], after });
     history.push("new", "new", pushOf(1), 1);
     expect(await polled).toMatchObject({ events: [{ machine: "new", machineSeq: 1 }] });
   });

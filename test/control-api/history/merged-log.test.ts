@@ -211,7 +211,7 @@ describe("a push", () => {
     }));
 });
 
-const ALL_MACHINES = { ids: null, unheard: [], computer: null };
+const ALL_MACHINES = { ids: null, unheard: [], unknown: null, computer: null };
 /** The first one's bits alone would take the epoch's highest bit beyond what JavaScript shifts without a sign. */
 const [ONE_RESTORE, OTHER_RESTORE] = ["ffffffff-0000-4000-8000-000000000000", "00000001-0000-4000-8000-000000000000"];
 

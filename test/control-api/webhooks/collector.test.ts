@@ -53,7 +53,7 @@ function collecting(test: (parts: Parts) => Promise<void>): Promise<void> {
     };
     const sql = new Proxy(storage.sql, { get: (target, name) => (name === "exec" ? exec : Reflect.get(target, name)) });
     const [subscriptions, deliveries] = [new Subscriptions(storage.sql), new Deliveries(sql)];
-    const collector = new Collector(storage, subscriptions, deliveries, async () => log);
+    const collector = new Collector(storage, subscriptions, deliveries, () => log);
     const filter = { machine: null, session: null };
     const made = { id: "one", kind: "webhook", client: "", credential: null, types: null, filter, visible: null, url: "", createdMs: 0, expiresMs: null } as const; // prettier-ignore
     subscriptions.add(made, null);

@@ -6,6 +6,7 @@ import { POLL_MS } from "#protocol/limits.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import { poll } from "../../events/poll.ts";
 import { eventDetailOf, selectionOf } from "../../events/selection.ts";
+import { sees } from "../../http/caller.ts";
 import { LISTED_PROJECTS, listedMachine, machineInFull } from "../../machines/machine-view.ts";
 import { summaryOf } from "../../machines/machine-summary.ts";
 import { detailOf } from "../../machines/machine-detail.ts";
@@ -115,7 +116,7 @@ async function listMachines({ env, caller, args }: ToolCall): Promise<CallToolRe
   const after = cursor === null ? null : placeIn(String(cursor));
   if (cursor !== null && after === null)
     return invalid("This is not a cursor of list_machines. Leave it out to start again.");
-  const asked: MachineQuery = { visible: caller.machines, words: query.trim(), after, limit };
+  const asked: MachineQuery = { visible: caller.computers, words: query.trim(), after, limit };
   const page: ListedMachines = await registryOf(env, caller.user).machinePage(asked);
   const machines: Record<string, unknown>[] = [];
   let [characters, last] = [0, after];
@@ -134,7 +135,7 @@ async function listMachines({ env, caller, args }: ToolCall): Promise<CallToolRe
 async function getMachine(call: ToolCall): Promise<CallToolResult> {
   const machine = machineOf(call);
   const record: MachineRecord | null = await registryOf(call.env, call.caller.user).machine(machine);
-  if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine });
+  if (record === null || !sees(call.caller, record)) throw new OperatorFailure({ code: "machine_unknown", machine });
   return structuredResult(machineInFull(await detailOf(record, call.env, call.caller.user)));
 }
 

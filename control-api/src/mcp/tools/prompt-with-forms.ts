@@ -101,7 +101,7 @@ class AskedPrompt {
     this.#cursor = state.cursor;
     this.#turn = state.turn;
     this.#round = state.round;
-    const item: InboxItem | null = await registryOf(env, caller.user).inboxItem(caller.machines, state.item);
+    const item: InboxItem | null = await registryOf(env, caller.user).inboxItem(caller.computers, state.item);
     // Only what the client sent under that name, and nothing that a member called "__proto__" lends it.
     const answer = Object.hasOwn(responses, FORM) ? (ClientAnswer.safeParse(responses[FORM]).data ?? null) : null;
     // Without an item it was forgotten meanwhile, and there is nothing to decide.
@@ -181,7 +181,7 @@ class AskedPrompt {
     const { env, caller } = this.#call;
     let cursor = this.#cursor;
     while (!signal.aborted) {
-      const item: InboxItem | null = await registryOf(env, caller.user).inboxItem(caller.machines, id);
+      const item: InboxItem | null = await registryOf(env, caller.user).inboxItem(caller.computers, id);
       if (item === null || item.settled !== null) return "elsewhere";
       const leftMs = untilMs - Date.now();
       if (leftMs <= 0) break;
@@ -224,7 +224,7 @@ class AskedPrompt {
 
   #poll(types: readonly string[], cursor: string, timeoutMs: number, signal: AbortSignal) {
     const { env, caller } = this.#call;
-    const where = { visible: caller.machines, machine: this.#machine, session: this.#session, project: null };
+    const where = { visible: caller.computers, machine: this.#machine, session: this.#session, project: null };
     const rest = { types, notices: false, detail: "coarse", timeoutMs, signal } as const;
     return poll(env, { user: caller.user, cursor, ...where, ...rest }).then(({ result }) => result);
   }
@@ -232,7 +232,7 @@ class AskedPrompt {
   async #waiting(): Promise<readonly InboxItem[]> {
     const { env, caller } = this.#call;
     const page: InboxPage | null = await registryOf(env, caller.user).inbox({
-      visible: caller.machines,
+      visible: caller.computers,
       machine: this.#machine,
       session: this.#session,
       state: "waiting",

@@ -99,7 +99,7 @@ async function listSessions(call: ToolCall): Promise<CallToolResult> {
   if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE_SESSIONS)
     return invalid(`limit must be a whole number from 1 to ${MAX_PAGE_SESSIONS}.`);
   const query: SessionListQuery = {
-    visible: call.caller.machines,
+    visible: call.caller.computers,
     machine,
     project: slug ?? null,
     state: state as SessionListQuery["state"],
@@ -144,14 +144,14 @@ async function searchSessions(call: ToolCall): Promise<CallToolResult> {
   if (typeof query !== "string" || query === "" || query.length > MAX_QUERY_CHARACTERS)
     return invalid(`query must be the words to look for, as a string of at most ${MAX_QUERY_CHARACTERS} characters.`);
   const registry = registryOf(call.env, call.caller.user);
-  const online: string[] = await registry.onlineMachines(call.caller.machines);
+  const online: string[] = await registry.onlineMachines(call.caller.computers);
   const signal = AbortSignal.any([call.signal, AbortSignal.timeout(SEARCH_MS)]);
   const [answers, titles]: [(Outcome | null)[], IndexedSessions] = await Promise.all([
     someAtOnce(online, SEARCHED_AT_ONCE, (name) =>
       searchOne({ ...call, signal, answerBytes: MAX_SEARCH_BYTES }, name, query),
     ),
     registry.listSessions({
-      visible: call.caller.machines,
+      visible: call.caller.computers,
       machine: null,
       project: null,
       state: null,

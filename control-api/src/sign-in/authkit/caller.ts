@@ -84,6 +84,7 @@ async function callerOf({ sub, email, name }: UserInfo, env: AuthKitBindings): P
     user,
     client: name ?? email ?? "MCPAuthKit",
     machines: null,
+    computers: null,
     scopes: ALL_SCOPES,
     freshUntilMs,
   });

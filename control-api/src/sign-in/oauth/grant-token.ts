@@ -36,12 +36,13 @@ export async function callerOfGrant(token: string, audience: Audience, env: Env)
   }
   if (summary === null) return { refused: "bad_token" };
   if (typeof summary.audience !== "string" || summary.audience !== audience) return { refused: "bad_token" };
-  const { machines: limit } = summary.grant.props;
-  const machines = limit === undefined ? null : await env.USER.getByName(summary.userId).namesOf(limit);
+  const { machines: computers = null } = summary.grant.props;
+  const machines = computers === null ? null : await env.USER.getByName(summary.userId).namesOf(computers);
   return callerWith({
     user: summary.userId,
     client: summary.grant.props.client,
     machines,
+    computers,
     credential: `grant:${summary.grantId}`,
     freshUntilMs: validUntil(summary.grant.props.approvedMs ?? 0, FRESH_MS, Date.now()),
     scopes: knownScopes(summary.scope),
