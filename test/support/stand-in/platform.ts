@@ -50,11 +50,17 @@ export function platform(): (request: Asked) => Promise<Response> {
   const secrets = new Map<string, Set<string>>();
   /** Scripts whose deletion was refused. */
   const refused = new Set<string>();
-  const calls: (PlatformCall & { script: string })[] = [];
+  /** By script, because all tests together make tens of thousands. */
+  const calls = new Map<string, PlatformCall[]>();
+  const callsAbout = (script: string): PlatformCall[] => {
+    const known = calls.get(script) ?? [];
+    calls.set(script, known);
+    return known;
+  };
   const isUnanswered = (method: string, script: string): boolean => {
     const [, wanted, count] = /^unanswered-(put|delete)-(\d)--/.exec(script) ?? [];
-    const made = calls.filter((one) => one.script === script && one.method === method);
-    return method === wanted?.toUpperCase() && made.length === Number(count);
+    if (method !== wanted?.toUpperCase()) return false;
+    return callsAbout(script).filter((one) => one.method === method).length === Number(count);
   };
 
   async function put(request: Asked, script: string, call: PlatformCall): Promise<Response> {
@@ -86,8 +92,7 @@ export function platform(): (request: Asked) => Promise<Response> {
   return async (request) => {
     const { hostname, pathname, searchParams } = new URL(request.url);
     if (hostname !== "platform.test") return new Response("there is no such host in this test", { status: 599 });
-    if (pathname === "/calls")
-      return Response.json(calls.filter(({ script }) => script === searchParams.get("script")));
+    if (pathname === "/calls") return Response.json(callsAbout(searchParams.get("script") ?? ""));
     if (pathname === "/wrangler-upload/machine") return Response.json(await machineUpload());
     if (pathname === "/wrangler-upload/hosted") return Response.json(await hostedUpload());
     if (pathname === SCRIPTS) return success([...scripts.keys()].map((id) => ({ id })));
@@ -111,7 +116,7 @@ export function platform(): (request: Asked) => Promise<Response> {
     }
     const kept = CONTENT.exec(pathname)?.[1];
     if (kept !== undefined) {
-      calls.push({ script: kept, method: request.method, path: pathname, authorization: null });
+      callsAbout(kept).push({ method: request.method, path: pathname, authorization: null });
       const modules = scripts.get(kept)?.modules;
       if (modules === undefined) return failure(404, 10_007, "workers.api.error.script_not_found");
       const form = new FormData();
@@ -122,13 +127,12 @@ export function platform(): (request: Asked) => Promise<Response> {
     const script = SCRIPT.exec(pathname)?.[1];
     if (script === undefined) return failure(404, 7_003, "Could not route to this path.");
     // An upload completes its entry later, when other calls may follow it.
-    const call: PlatformCall & { script: string } = {
-      script,
+    const call: PlatformCall = {
       method: request.method,
       path: pathname,
       authorization: request.headers.get("authorization"),
     };
-    calls.push(call);
+    callsAbout(script).push(call);
     const answered = await answer(request, script, call);
     return isUnanswered(request.method, script) ? new Promise(() => undefined) : answered;
   };
