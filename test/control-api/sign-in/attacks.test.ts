@@ -109,10 +109,20 @@ describe("a redirect address", () => {
     "https://a;trusted-types;b/callback",
     "https://a,b/callback",
     "https://'none'/callback",
-  ])("%s cannot be registered, alone or beside a good one", async (uri) => {
-    expect((await register({ redirect_uris: [uri] })).status).toBe(400);
-    expect((await register({ redirect_uris: ["https://client.test/callback", uri] })).status).toBe(400);
+  ])("%s cannot be registered, alone or beside a good one, and the error's code says so", async (uri) => {
+    for (const redirect_uris of [[uri], ["https://client.test/callback", uri]]) {
+      const refused = await register({ redirect_uris });
+      expect([refused.status, await refused.json()]).toMatchObject([400, { error: "invalid_redirect_uri" }]);
+    }
   });
+
+  test.each([[undefined], [[]], [[5]], ["https://client.test/callback"]])(
+    "%j in place of redirect addresses is invalid metadata",
+    async (redirect_uris) => {
+      const refused = await register({ redirect_uris });
+      expect([refused.status, await refused.json()]).toMatchObject([400, { error: "invalid_client_metadata" }]);
+    },
+  );
 
   test.each([
     "https://client.test/callback/../other",

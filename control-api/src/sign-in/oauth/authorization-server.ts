@@ -3,7 +3,6 @@ import type { Env } from "../../env.ts";
 import { SCOPES } from "../../http/scope.ts";
 import { apexAudience, type Audience } from "./resource.ts";
 import { Store } from "./store/store.ts";
-import { redirectRefusal } from "./redirect-uri.ts";
 
 export const OAuthPath = {
   AUTHORIZE: "/oauth/authorize",
@@ -66,15 +65,8 @@ function authorizationServer(env: Env, audience: Audience): OAuthAuthorizationSe
     refreshTokenIdleTTL: GRANT_IDLE_S,
     clientRegistrationTTL: CLIENT_IDLE_S,
     clientIdMetadataDocumentEnabled: true,
-    // One known app needs its own URI scheme. `redirectRefusal` refuses all others, at registration and at every request.
+    // One known app needs its own URI scheme. `redirectRefusal` refuses all others, at registration (registration.ts) and at every request.
     allowPrivateUseRedirectUris: true,
-    clientRegistrationCallback: ({ clientMetadata }) => {
-      const uris = clientMetadata["redirect_uris"];
-      const refusal = (Array.isArray(uris) ? uris : []).map((uri) => redirectRefusal(String(uri))).find(Boolean);
-      return refusal === undefined || refusal === null
-        ? undefined
-        : { code: "invalid_redirect_uri", description: refusal };
-    },
     onError: ({ status, code, internal: { category, reason } }) =>
       console.warn("an OAuth request was refused", { status, code, category, reason }),
   });

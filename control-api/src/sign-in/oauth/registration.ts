@@ -5,6 +5,7 @@ import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
 import { oauthAnswer, OAuthPath } from "./authorization-server.ts";
 import { oauthError, slowDown } from "./oauth-error.ts";
+import { redirectRefusal } from "./redirect-uri.ts";
 import { Store } from "./store/store.ts";
 
 /** Registrations from one address. Claude.ai registers for all its users from only a few addresses. */
@@ -23,6 +24,9 @@ export async function registration(request: Request, env: Env, ctx: ExecutionCon
   const body = await request.arrayBuffer(); // the gate has read it already (http/body-within.ts)
   if (body.byteLength > MAX_REGISTRATION_BYTES)
     return allowOrigin(request, oauthError("invalid_client_metadata", "Send at most 16 KiB."));
+  // Before the library, which has no code of its own for these (RFC 7591 section 3.2.2).
+  const refusal = refusalOfRedirects(body);
+  if (refusal !== null) return allowOrigin(request, oauthError("invalid_redirect_uri", refusal));
   const headers = new Headers(request.headers);
   headers.delete("origin"); // CORS is answered by `allowOrigin` below, not by the library
   const init = { method: request.method, headers, ...(request.body === null ? {} : { body }) };
@@ -30,6 +34,22 @@ export async function registration(request: Request, env: Env, ctx: ExecutionCon
   const registered = await oauthAnswer(own, env, ctx);
   if (registered.status === 201) await note(await registered.clone().json(), here, env);
   return allowOrigin(request, registered);
+}
+
+/** Why one of the redirect URIs in a registration is refused; `null` if none is, or for the library to say what else is wrong. */
+function refusalOfRedirects(body: ArrayBuffer): string | null {
+  let asked: unknown;
+  try {
+    asked = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return null; // it is not JSON, which the library says
+  }
+  const { redirect_uris: uris } = (asked ?? {}) as { redirect_uris?: unknown };
+  for (const uri of Array.isArray(uris) ? uris : []) {
+    const refusal = typeof uri === "string" ? redirectRefusal(uri) : null;
+    if (refusal !== null) return refusal;
+  }
+  return null;
 }
 
 /** Anyone may register without signing in, so only a bounded number of clients is kept that nobody has allowed anything. */
