@@ -27,7 +27,7 @@ import { dismiss } from "./linger.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { relay, type Upstream } from "./relay.ts";
 import { Tally } from "./tally.ts";
-import { relayUpgrade } from "./websocket.ts";
+import { isWebSocket, relayUpgrade } from "./websocket.ts";
 
 export type FrontOptions = {
   readonly host: string;
@@ -96,6 +96,8 @@ export class Front implements AsyncDisposable {
     const server =
       certificate === null ? createHttpServer(http1) : createSecureServer({ ...http1, ...certificate, ...tls });
     this.#server = server;
+    // Not an option of a server for HTTP/2, which takes it from here as well. Node before 24.9 does not ask: there these upgrades are refused.
+    Object.assign(server, { shouldUpgradeCallback: isWebSocket });
     const bodies = new BodyWatch(options.bodyTimes);
     server.on("connection", (socket: Duplex & { remoteAddress?: string }) => {
       this.#connections.admit(socket);
@@ -108,6 +110,8 @@ export class Front implements AsyncDisposable {
     // Node delivers HTTP/2 requests through the HTTP/1.1 interface ("HTTP/2 compatibility API").
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
       if (incoming.httpVersionMajor === 1) this.#awaitAnswer(incoming.socket, outgoing);
+      // Its upgrade was ignored. Node (24.21) then loses what came in one read behind the request, so its client must not wait for more answers.
+      if (incoming.headers.upgrade !== undefined) outgoing.shouldKeepAlive = false;
       const waitMs = this.#rate(incoming);
       if (waitMs > 0) return calm(outgoing, waitMs);
       const edge = this.#edgeOf(incoming);

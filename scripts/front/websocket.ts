@@ -59,8 +59,11 @@ export function relayUpgrade(
   toGate.end();
 }
 
-/** The one kind of upgrade that there is here: a GET without a body (RFC 6455 section 4.1). */
-function isWebSocket(incoming: IncomingMessage): boolean {
+/**
+ * The one kind of upgrade that there is here: a GET without a body (RFC 6455 section 4.1). Any other is ignored (RFC 9110 section 7.8): proxies pass on
+ * what clients offer, such as `h2c`, and their requests are answered as if they had not.
+ */
+export function isWebSocket(incoming: IncomingMessage): boolean {
   const { method, headers } = incoming;
   return method === "GET" && headers.upgrade?.toLowerCase() === "websocket" && framingOf(incoming).kind === "none";
 }
