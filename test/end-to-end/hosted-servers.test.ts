@@ -38,6 +38,8 @@ export default {
       case "tools/list":
         return answer({ tools: TOOLS });
       case "tools/call":
+        if (params.name === "hang") return new Promise(() => undefined);
+        if (params.name === "socket") return new Response(null, { status: 101, webSocket: new WebSocketPair()[0] });
         return answer({ content: [{ type: "text", text: JSON.stringify(await look(request, env, params.arguments)) }] });
       default:
         return Response.json({ jsonrpc: "2.0", id, error: { code: -32601, message: "no such method" } }, { status: 404 });
@@ -212,6 +214,25 @@ describe("a server with third-party code", () => {
     const answer = await send(new URL(mcpUrl), { headers, body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' });
     expect([answer.status, answer.headers["x-operator-error"]]).toEqual([200, undefined]);
   });
+
+  test.each(["hang", "socket"])(
+    "that never answers (%s) fails its own call with an error of Operator's",
+    async (name) => {
+      const { mcpUrl } = await serverOf(tokenOfAda, "nosy");
+      const headers = { "content-type": "application/json", accept: "application/json", ...bearer(tokenOfAda) };
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 7, method: "tools/call", params: { name, arguments: {} } });
+      const { status, text } = await send(new URL(mcpUrl), { headers, body });
+      expect([status, JSON.parse(text)]).toEqual([
+        502,
+        {
+          jsonrpc: "2.0",
+          id: 7,
+          error: expect.objectContaining({ data: expect.objectContaining({ code: "machine_failed" }) }),
+        },
+      ]);
+      expect(await callTool(tokenOfAda, "nosy", name, {})).toContain("machine_failed");
+    },
+  );
 
   test.each([
     ["a service", { services: [{ binding: "CONTROL", service: "operator" }] }, "services"],

@@ -104,6 +104,8 @@ async function run(server: unknown, request: Request, env: HostedEnv, ctx: Execu
       ? await new (server as EntrypointClass)(ctx, own).fetch(cleaned)
       : await handlerIn(server).fetch(cleaned, own, ctx);
   if (!(response instanceof Response)) throw new Error("its fetch() did not return a Response");
+  // The runtime would end the call with an error of its own: nobody asks for a WebSocket here.
+  if (response.webSocket !== null) throw new Error("its MCP server answered with a WebSocket");
   if (!response.headers.has(ERROR_HEADER)) return response;
   const copy = new Response(response.body, response);
   copy.headers.delete(ERROR_HEADER);

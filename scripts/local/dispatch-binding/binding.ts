@@ -120,6 +120,8 @@ export default function dispatchNamespace(inner: Inner) {
       }
       const verdict = response.headers.get(CALL_HEADER);
       if (verdict === null) {
+        if (isRuntimes(response))
+          throw new Error("The script's runtime ended the call without an answer of the script.");
         answeredMs.set(route, Date.now());
         return inner.pipes && mayStaySilent(response) ? watched(response) : response;
       }
@@ -169,6 +171,22 @@ function outgoing(request: Request, held: Held, route: Route, id: string): Reque
   const copy = new Request(request.url, { method, headers, body: held, signal, redirect: "manual" });
   marked(copy, call);
   return copy;
+}
+
+/** What workerd says when a call fails outside of the script's own code, in an answer with nothing else. */
+const INTERNAL_ERROR = "Internal Server Error";
+
+/**
+ * Whether workerd itself has answered, because the script would never have: nothing is left that could end its call, or its answer cannot be sent. On
+ * Cloudflare such a call throws. A script that answers in these words, without a type, is taken at them.
+ */
+function isRuntimes({ status, statusText, headers }: Response): boolean {
+  return (
+    status === 500 &&
+    statusText === INTERNAL_ERROR &&
+    headers.get("content-length") === String(INTERNAL_ERROR.length) &&
+    !headers.has("content-type")
+  );
 }
 
 function mayStaySilent(response: Response): boolean {
