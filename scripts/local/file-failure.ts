@@ -59,12 +59,28 @@ const MEANINGS: Readonly<Record<string, string>> = {
 const NO_MORE_FILES =
   "the disk of {folder} has no room for more files, only for bytes. Remove some files there; df -i shows how many it has";
 
+/** SQLite's own words for it, with which Node throws (SQLITE_FULL). The higher bits of a code say more. */
+const SQLITE_FULL = 13;
+
+/** The code of a system error, also if SQLite has met it. */
+function codeOf(error: Error): string | null {
+  if ("errcode" in error && (Number(error.errcode) & 0xff) === SQLITE_FULL) return "ENOSPC";
+  return "code" in error && typeof error.code === "string" ? error.code : null;
+}
+
+/** An error that says in a sentence that the disk is full, for one that means that; any other as it is. */
+export function inWordsIfFull(error: unknown, folder: string): unknown {
+  const isFull = error instanceof Error && ["ENOSPC", "EDQUOT"].includes(codeOf(error) ?? "");
+  return isFull ? new Error(explainFileFailure(error, folder) ?? error.message, { cause: error }) : error;
+}
+
 /** A message for an error of the file system; null for any other error. `fallback` is the folder to name if the error has no path. */
 export function explainFileFailure(error: unknown, fallback: string): string | null {
-  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return null;
-  const meaning = MEANINGS[error.code];
+  if (!(error instanceof Error)) return null;
+  const code = codeOf(error);
+  const meaning = code === null ? undefined : MEANINGS[code];
   if (meaning === undefined) return null;
   const folder = "path" in error && typeof error.path === "string" ? dirname(error.path) : fallback;
-  const cause = error.code === "ENOSPC" && isOutOfFiles(folder) ? NO_MORE_FILES : meaning;
+  const cause = code === "ENOSPC" && isOutOfFiles(folder) ? NO_MORE_FILES : meaning;
   return `${cause.replace("{folder}", folder)}. (${error.message})`;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { chmodSync, closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync } from "node:fs"; // prettier-ignore
 import { dirname, join, relative, sep } from "node:path";
 import { backup as backUpDatabase, DatabaseSync } from "node:sqlite";
+import { inWordsIfFull } from "../file-failure.ts";
 import { BackupFile, PART_BYTES } from "./backup-file.ts";
 import { CopiesFolder, isCopiesFolder, removeAbandoned } from "./copies-folder.ts";
 
@@ -40,14 +41,19 @@ export async function backUp(
   if (!existsSync(join(stateDir, "secrets.json")))
     throw new Error(`${stateDir} is not the folder of an Operator: it has no secrets.json. Set OPERATOR_STATE`);
   if (existsSync(target)) throw new Error(`${target} is there already: choose another name, or remove it`);
-  removeAbandoned(dirname(target));
-  // Written to a folder beside the target and renamed last, so a file with the target's name is always complete.
-  using folder = CopiesFolder.make(dirname(target), "backup");
-  const draft = join(folder.path, "draft");
-  closeSync(openSync(draft, "wx", 0o600)); // the backup contains all secrets
-  const files = await write({ stateDir, draft, copies: folder.path, partBytes });
-  renameSync(draft, target);
-  return { files, bytes: statSync(target).size };
+  const place = dirname(target);
+  removeAbandoned(place);
+  try {
+    // Written to a folder beside the target and renamed last, so a file with the target's name is always complete.
+    using folder = CopiesFolder.make(place, "backup");
+    const draft = join(folder.path, "draft");
+    closeSync(openSync(draft, "wx", 0o600)); // the backup contains all secrets
+    const files = await write({ stateDir, draft, copies: folder.path, partBytes });
+    renameSync(draft, target);
+    return { files, bytes: statSync(target).size };
+  } catch (reason) {
+    throw inWordsIfFull(reason, place);
+  }
 }
 
 type Job = { readonly stateDir: string; readonly draft: string; readonly copies: string; readonly partBytes: number };

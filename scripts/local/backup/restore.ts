@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
+import { inWordsIfFull } from "../file-failure.ts";
 import { readFileIfAny } from "../file.ts";
 import { takeLock } from "../lock.ts";
 import { openState } from "../state.ts";
@@ -44,6 +45,14 @@ const LAST = "secrets.json";
  * @throws Error with a message for the person who typed the command; the folder is then empty again
  */
 export async function restore(source: string, stateDir: string): Promise<{ files: number }> {
+  try {
+    return await restoreAlone(source, stateDir);
+  } catch (reason) {
+    throw inWordsIfFull(reason, stateDir);
+  }
+}
+
+async function restoreAlone(source: string, stateDir: string): Promise<{ files: number }> {
   const { lock: lockFile } = await openState(stateDir);
   const isOurs = (name: string): boolean => join(stateDir, name).startsWith(lockFile) || name === UNPACKING;
   const lock = await takeLock(lockFile);

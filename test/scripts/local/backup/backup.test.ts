@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +53,32 @@ test("a backup omits what belongs to the running process, and only its owner can
   expect(statSync(join(restored, "secrets.json")).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder).toSorted()).toEqual(["backup", "restored", "state"]);
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a backup and a restore on a disk that fills up say so in a sentence, leave nothing, and succeed once there is room",
+  async () => {
+    writeFileSync(join(state, "control/do/a.sqlite"), "");
+    const live = new DatabaseSync(join(state, "control/do/a.sqlite"));
+    onTestFinished(() => live.close());
+    live.prepare("CREATE TABLE t AS SELECT ? AS content").run(randomBytes(200_000));
+    const good = join(folder, "backup");
+    await backUp(state, good);
+    const disk = join(folder, "disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "none", disk]);
+    onTestFinished(() => void execFileSync("umount", ["--lazy", disk]));
+    for (const leftKb of [0, 8, 100, 180]) {
+      writeFileSync(join(disk, "filler"), Buffer.alloc((1_024 - leftKb) * 1_024));
+      const full = new RegExp(`^the disk of ${disk}\\S* is full\\. Free some space there`);
+      await expect(backUp(state, join(disk, "backup"))).rejects.toThrow(full);
+      await expect(restore(good, join(disk, "state"))).rejects.toThrow(full);
+      expect(readdirSync(disk).filter((name) => name !== "state")).toEqual(["filler"]);
+      rmSync(join(disk, "filler"));
+    }
+    await restore(good, join(disk, "state"));
+    expect((await backUp(join(disk, "state"), join(disk, "backup"))).files).toBe(3);
+  },
+);
 
 test("each restore has another id, also one of a restored Operator's backup", async () => {
   const ids: (string | null)[] = [await restoreOf(state)];
