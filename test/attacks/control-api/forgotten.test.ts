@@ -134,6 +134,36 @@ test("so are those of a machine from before it was renamed, and none of the mach
   expect(await kept()).toContain("another");
 });
 
+test("those of a former computer are found by the name that it had, whatever the next one is renamed to", async () => {
+  const alice = new TestUser();
+  await alice.machine("attic");
+  await failingWebhook(alice);
+  await alice.logs("attic", told("s1", "of the former one"));
+  await alice.register("attic", { identity: "identity-of-another", replace: true });
+  await alice.logs("attic", [...told("s1", ""), ...told("s2", "of the next one")]);
+  const queued = () =>
+    runInDurableObject(env.WEBHOOKS.getByName(alice.id), (_, { storage }) =>
+      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
+    );
+  await expect.poll(queued).toContain("of the next one");
+  for (const name of ["attic", "loft"]) await alice.script(name, FORGETS);
+  expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+  await expect.poll(() => queuedAbout(alice)).toEqual(["attic", "loft"]);
+  await forget(alice, "machine=attic");
+  expect(await queued()).toContain("of the next one");
+  expect(await queued()).not.toContain("of the former one");
+});
+
+/** The names under which messages in the queue are found. */
+function queuedAbout(user: TestUser): Promise<string[]> {
+  return runInDurableObject(env.WEBHOOKS.getByName(user.id), (_, { storage }) =>
+    storage.sql
+      .exec<{ machine: string }>("SELECT DISTINCT machine FROM delivery ORDER BY machine")
+      .toArray()
+      .map(({ machine }) => machine),
+  );
+}
+
 test.each([
   ["machine=attic", "first secret", "second secret"],
   ["machine=attic&former=true", "second secret", "first secret"],

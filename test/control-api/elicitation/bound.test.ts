@@ -176,6 +176,21 @@ describe("the answer to a form", () => {
     expect(pending.map((item) => item.state)).toEqual(["waiting", "waiting"]);
   });
 
+  it("is not asked for where its person does not allow forms, and the machine's own answer comes at once", async () => {
+    await env.USER.getByName(user.id).setElicitation("attic", false, null);
+    const { result } = await call();
+    expect(result?.["structuredContent"]).toEqual({ session_id: "attic/s-1", turn_id: "t-1", status: "waiting" });
+  });
+
+  it("is not asked for any more when forms were switched off while the request before was settled elsewhere", async () => {
+    const state = await shown();
+    await user.logs("attic", [asked("r-1"), asked("r-2"), settled("r-1")], { answers: ANSWERS });
+    await env.USER.getByName(user.id).setElicitation("attic", false, null);
+    const { result } = await answered(state);
+    expect(result).not.toHaveProperty("inputRequests");
+    expect(result).toMatchObject({ structuredContent: { not_asked: "Forms are off for this machine or client." } });
+  });
+
   async function prompts(): Promise<number> {
     return (await user.reached("attic")).filter(({ body }) => body.includes('"send_and_wait"')).length;
   }

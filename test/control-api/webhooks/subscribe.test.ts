@@ -317,6 +317,21 @@ describe("a subscription", () => {
     await expect.poll(async () => (await objectOf(alice).overview()).subscriptions).toHaveLength(1);
   });
 
+  it("gets nothing that waited for its receiver when its token was revoked", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const { client, id } = await clientOf(alice, "client");
+    await subscribe(client, receiver);
+    await receiver.plan({ status: 503 });
+    await alice.logs("attic", [failed("s1")]);
+    await hasFailed(alice, 1);
+    await receiver.plan({});
+    await alice.rest("DELETE", `/api/tokens/${id}`);
+    await expect.poll(async () => (await objectOf(alice).overview()).subscriptions).toEqual([]);
+    const kinds = (await receiver.events(2)).map(({ type, name }) => type ?? name);
+    expect(kinds).toEqual(["session.failed", "terminated"]);
+    expect(await runInDurableObject(objectOf(alice), (_, { storage }) => storage.sql.exec("SELECT id FROM delivery").toArray())).toEqual([]); // prettier-ignore
+  });
+
   it("gives a token limited to one machine only that machine's events", async () => {
     const [alice, receiver] = [await person("attic", "cellar"), new Receiver()];
     const made = await alice.rest("POST", "/api/tokens", { label: "one", machines: ["attic"] });
