@@ -64,6 +64,10 @@ export type ChangedParts = {
 /** The answer to a change whose caller has lost access since it was asked for. */
 export const UNAUTHORIZED: OperatorError = { code: "unauthorized" };
 
+/** Attempts to have a script forget, and the pause between them. It was uploaded just before, and may still be starting. Milliseconds. */
+const FORGET_TRIES = 4;
+const FORGET_AGAIN_MS = 1_000;
+
 /** Pause before what a change has left is tried again. Seconds. */
 const FINISH_AGAIN_S = 60;
 
@@ -459,10 +463,20 @@ export class MachineChanges {
     this.#parts.history.pass(name, { from, to }, Date.now());
     this.#parts.enrolment.forget(from);
     this.#parts.revoked();
-    // The history is stored here. The script's copy would show the former computer's sessions among those of the new one.
-    await forgetAtScript(this.#env, this.#user(), name, null).catch((reason: unknown) =>
-      console.warn("a script did not forget the computer that had its name before", { name, reason: String(reason) }),
-    );
+    await this.#forgetFormer(name);
+  }
+
+  /** The history is stored here. The script's copy would show the former computer's sessions among those of the new one. */
+  async #forgetFormer(name: string): Promise<void> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await forgetAtScript(this.#env, this.#user(), name, null);
+      } catch (reason) {
+        const told = { name, tries, reason: String(reason) };
+        console.warn("a script did not forget the computer that had its name before", told);
+        if (tries === FORGET_TRIES) return;
+        await scheduler.wait(FORGET_AGAIN_MS);
+      }
   }
 
   /**

@@ -1,7 +1,8 @@
 // Root cause: what a computer had told was kept under its name. When another computer took the name over, it took the history over
 // as well, and a token that was limited to the new computer read what had happened on the old one.
 import { runInDurableObject } from "cloudflare:test";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { errorResponse } from "#protocol/error.ts";
 import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
 import { SessionIndex } from "../../../control-api/src/history/session-index.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
@@ -58,6 +59,21 @@ test("nor does it count as online because the former one was, and its script kee
   expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "offline" }] });
   const orders = (await alice.reached("attic")).filter(({ path }) => path === "/operator/forget");
   expect(orders.map(({ body }): unknown => JSON.parse(body))).toEqual([{ session: null }]);
+});
+
+test("its script is asked again to forget the former one if it was still starting", async () => {
+  const asked: string[] = [];
+  const { DISPATCHER } = env;
+  const fetched = DISPATCHER.fetch.bind(DISPATCHER);
+  const dispatched = vi.spyOn(DISPATCHER, "fetch").mockImplementation((request, init) => {
+    const { pathname } = new URL((request as Request).url);
+    if (pathname === "/operator/forget" && asked.push(pathname) === 1)
+      return Promise.resolve(errorResponse({ code: "machine_starting", machine: "attic" }));
+    return fetched(request, init);
+  });
+  onTestFinished(() => dispatched.mockRestore());
+  await alice.register("attic", ANOTHER);
+  expect(asked).toHaveLength(2);
 });
 
 test("its script's log keeps its numbering, and new events belong to the new computer", async () => {

@@ -7,7 +7,10 @@ function following(told: (hasRevoked: boolean, renamed: readonly Renamed[]) => P
   done: () => Promise<unknown>;
 } {
   const underWay: Promise<unknown>[] = [];
-  const ctx = { storage: { kv: new Map([["followed", true]]) }, waitUntil: (one: Promise<unknown>) => underWay.push(one) };
+  const ctx = {
+    storage: { kv: new Map([["followed", true]]) },
+    waitUntil: (one: Promise<unknown>) => underWay.push(one),
+  };
   const env = { WEBHOOKS: { getByName: () => ({ wake: told }) } };
   const follower = new Follower(ctx as unknown as DurableObjectState, env, () => "somebody");
   return { follower, done: () => Promise.all(underWay) };
