@@ -52,21 +52,25 @@ export async function newestTokenHash(
   }
 }
 
-/** Tells a machine's script what its link accepts. A failure is only logged, because the upload that follows says it as well. */
+/**
+ * Tells a machine's script what its link accepts. Returns whether the script has stored it. If not, that is only logged, because the upload that
+ * follows says it as well.
+ */
 export async function tellCredentials(
   env: DispatchBindings,
   user: string,
   name: string,
   change: CredentialChange,
-): Promise<void> {
+): Promise<boolean> {
   try {
-    await changeCredentials(env, user, name, change);
+    return (await changeCredentials(env, user, name, change)) !== null;
   } catch (failure) {
     console.warn("a machine's script could not be told its link's credentials", {
       machine: name,
       change: change.change,
       failure: String(failure),
     });
+    return false;
   }
 }
 

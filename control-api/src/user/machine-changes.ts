@@ -428,11 +428,14 @@ export class MachineChanges {
     });
   }
 
-  /** Uploads a known machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller. */
+  /**
+   * Uploads a known machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller, also if the upload
+   * fails after the script was told (`isTold`): the script takes no other any more, so without it the machine could not dial again.
+   */
   async #write(
     name: string,
     known: MachineRecord,
-    issued: IssuedLink & { token?: string },
+    issued: IssuedLink & { token?: string; isTold?: boolean },
     earlier: EarlierTemplate | null = null,
   ): Promise<Registered> {
     const slug = slugOf(name, await tagOf(this.#user()));
@@ -443,8 +446,15 @@ export class MachineChanges {
       issued.token === undefined
         ? { ...issuedOf(issued), ...(await newestTokenHash(this.#env, this.#user(), name)) }
         : issuedOf(issued);
-    await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
-    this.#parts.registry.put({ ...current, name, slug, template: earlier?.template ?? this.#parts.version() });
+    let template = earlier?.template ?? this.#parts.version();
+    try {
+      await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
+    } catch (reason) {
+      if (issued.isTold !== true || known.identity !== current.identity) throw reason;
+      console.warn("a machine has a new token, and its script could not be uploaded", { name, reason: String(reason) });
+      template = known.template;
+    }
+    this.#parts.registry.put({ ...current, name, slug, template });
     if (known.identity !== current.identity) await this.#passOn(name, known.identity, current.identity);
     return { machine: this.#written(name), created: false, token: issued.token ?? null };
   }
@@ -488,7 +498,7 @@ export class MachineChanges {
     identity: string,
     known: MachineRecord | null,
     linkKey: string | null,
-  ): Promise<IssuedLink & { token: string }> {
+  ): Promise<IssuedLink & { token: string; isTold: boolean }> {
     const issuedMs = Math.max(Date.now(), (known?.linkIssuedMs ?? 0) + 1);
     const isSame = known !== null && known.identity === identity;
     const key = linkKey ?? (isSame ? known.linkKey : null);
@@ -496,9 +506,9 @@ export class MachineChanges {
     const token = await makeLinkToken(await linkSecretOf(this.#user(), this.#env.REPORT_SECRET), expiresMs);
     const hash = await hashOf(token);
     const issued = { identity, linkTokenHash: hash, linkIssuedMs: issuedMs, linkKey: key, token };
-    if (known === null) return issued;
+    if (known === null) return { ...issued, isTold: false };
     const shown = linkKey === null ? {} : { key: linkKey };
-    await tellCredentials(this.#env, this.#user(), name, {
+    const isTold = await tellCredentials(this.#env, this.#user(), name, {
       change: "issue",
       issuedMs,
       identity,
@@ -507,7 +517,7 @@ export class MachineChanges {
     });
     const reason = isSame ? "the machine's token was rotated" : TAKEN_OVER;
     await closeLink(this.#env, this.#user(), name, CloseCode.REVOKED, reason);
-    return issued;
+    return { ...issued, isTold };
   }
 
   /** Whether a machine's script exists and is current. If so it is not uploaded again, since that would drop its link and its calls. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { MachineSummary, Registration } from "#protocol/rest-api.ts";
 import { expiryOf } from "#protocol/link-token.ts";
+import { hashOf } from "../../../control-api/src/sign-in/access-token.ts";
 import { codeOf, TestUser } from "../support/operator.ts";
 
 const KEY = "A".repeat(43);
@@ -67,6 +68,27 @@ describe("the credentials of a machine's link", () => {
     expect(LINK_KEY).toBe(OTHER_KEY);
     expect(JSON.stringify(await told(alice, "attic"))).not.toContain(rotated.token);
   });
+
+  it.each([
+    ["the script was told", answering({}), 200],
+    ["the script could not be told", {}, 500],
+  ])(
+    "are given to the caller if the upload fails only when %s, since it takes no other token then",
+    async (_, plan, status) => {
+      const alice = new TestUser();
+      await alice.register("once-lucky");
+      await alice.script("once-lucky", plan);
+      for (let times = 1; times <= 3; times += 1) {
+        const rotated = await alice.rest("POST", "/api/machines/once-lucky/token", {});
+        expect(rotated.status).toBe(status);
+        if (status !== 200) continue;
+        const { token }: Registration = await rotated.json();
+        const hash = await hashOf(token ?? "");
+        const issued = (await told(alice, "once-lucky")).findLast((one) => one !== "close");
+        expect(issued).toMatchObject({ change: "issue", token: { hash } });
+      }
+    },
+  );
 
   it("last 90 days with a key, which renews them, and years for a codez without a key", async () => {
     const alice = new TestUser();

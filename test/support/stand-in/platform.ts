@@ -39,7 +39,7 @@ type Asked = {
  * The internet as the control API under test sees it: Cloudflare's API for scripts of a dispatch namespace, in as much
  * as the official SDK asks of it, at http://platform.test/client/v4. Uploads are checked by the local platform's own rules.
  * A script whose name begins with `unlucky` cannot be
- * uploaded; the first upload of one whose name begins with `echoless` is carried out and answered with an error; the first deletion of one whose
+ * uploaded, and one whose name begins with `once-lucky` cannot be uploaded again; the first upload of one whose name begins with `echoless` is carried out and answered with an error; the first deletion of one whose
  * name begins with `sticky` is refused. The second PUT of one whose name begins with `unanswered-put-2` is carried out and never answered, and so on.
  * `GET http://platform.test/calls?script=` answers the test what was asked about that script; `/wrangler-upload/machine` and
  * `/wrangler-upload/hosted` the form that wrangler would send.
@@ -84,7 +84,8 @@ export function platform(): (request: Asked) => Promise<Response> {
       scripts.set(script, after);
       return failure(500, 10_001, "The reply to an upload that was carried out got lost.");
     }
-    if (script.startsWith("unlucky")) return failure(403, 10_121, "You do not have access to dispatch namespaces.");
+    if (script.startsWith("unlucky") || (script.startsWith("once-lucky") && before !== undefined))
+      return failure(403, 10_121, "You do not have access to dispatch namespaces.");
     scripts.set(script, after);
     return success({ id: script });
   }
