@@ -351,6 +351,39 @@ test("commands that Claude Code runs unasked, but that read files anywhere or sh
   }
 });
 
+test("no agent that the owner or a project defined works in a higher mode than its session", async () => {
+  await using machine = await TestMachine.start({ script: using, config: { maxPermissionMode: "acceptEdits" } });
+  await using client = await machine.connect();
+  const folder = machine.repo("repo");
+  const [own, ofProject] = [join(machine.home, ".claude", "agents", "mine"), join(folder, ".claude", "agents")];
+  for (const place of [own, ofProject]) mkdirSync(place, { recursive: true });
+  const agent = (mode: string) => `---\ndescription: x\npermissionMode: ${mode} # mine\n---\n`;
+  writeFileSync(join(own, "own.md"), agent("auto"));
+  writeFileSync(
+    join(ofProject, "of-project.md"),
+    agent('"acceptEdits"').replace("description", "name: renamed\ndescription"),
+  );
+  const accepted = { projects: { [folder]: { hasTrustDialogAccepted: true } } };
+  writeFileSync(join(machine.home, ".claude", ".claude.json"), JSON.stringify(accepted));
+  const touched = join(folder, "touched");
+  const start = async (permission_mode: string, ...agents: string[]) => {
+    const prompt = `use ${JSON.stringify([["Bash", { command: `touch ${touched}`, description: "x" }]])}`;
+    const steps = agents.map((subagent_type) => [
+      "Agent",
+      { description: "x", prompt, subagent_type, run_in_background: false },
+    ]);
+    const session_id = await client.create(folder, { permission_mode });
+    const text = `use ${JSON.stringify(steps)}`;
+    expect(await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 })).toMatchObject({
+      status: "done",
+    });
+    await client.call("dispose_session", { session_id });
+    return existsSync(touched);
+  };
+  expect(await start("default", "own", "renamed")).toBe(false);
+  expect(await start("acceptEdits", "renamed")).toBe(true);
+});
+
 test("no classifier decides for the person in plan mode, whatever the owner has for their own sessions", async () => {
   await using machine = await TestMachine.start({ script: obedient });
   await using client = await machine.connect();

@@ -92,7 +92,7 @@ export class ClaudeCode implements Agent {
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
     const trust = await this.#trustIn(options.cwd);
-    const guards = await guardsFor(options, trust.programs);
+    const guards = await guardsFor(options, trust);
     const settings = trust.programs ? guards : { ...guards, enabledPlugins: allOff(await ownersPlugins()) };
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...TURNED_OFF, ...mark.env };

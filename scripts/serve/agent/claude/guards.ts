@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { claudeHome } from "../../home.ts";
 import { isAbove } from "../../permission-mode.ts";
 import type { StartOptions } from "../agent.ts";
+import { freerAgents } from "./freer-agents.ts";
 import { mayLeadOut } from "./outward-link.ts";
+import type { Trust } from "./workspace-trust.ts";
 
 /**
  * Before what sessions ask in a repository that nobody trusted. Claude Code runs commands that only read without asking. But git then runs the
@@ -84,11 +86,13 @@ const NO_WORKTREES = { WorktreeCreate: [{ hooks: [{ type: "command", command: "e
  * Settings of Claude Code under which it asks for what it would do unasked. Its rules to deny and to ask go before every rule to allow. `null` in a
  * mode above `acceptEdits`, in which the owner lets sessions run commands that nobody was asked about.
  *
- * @param isTrusted whether git may run what the folder's repository names
+ * @param trust what the folder may bring. Where programs are not trusted, git does not run unasked
  */
-export async function guardsFor({ cwd, permissionMode }: StartOptions, isTrusted: boolean): Promise<object | null> {
+export async function guardsFor({ cwd, permissionMode }: StartOptions, trust: Trust): Promise<object | null> {
   if (isAbove(permissionMode, "acceptEdits")) return null;
-  if (isTrusted) return { ...SETTINGS, permissions: { ask: ASK, deny: DENY } };
+  const freer = await freerAgents(trust.settings ? cwd : null, permissionMode);
+  const deny = [...DENY, ...freer.map((name) => `Agent(${name})`)];
+  if (trust.programs) return { ...SETTINGS, permissions: { ask: ASK, deny } };
   const commands = (await mayLeadOut(cwd, isAbove(permissionMode, "default"))) ? EVERY_COMMAND : GIT;
-  return { ...SETTINGS, permissions: { ask: [...ASK, commands], deny: DENY }, hooks: NO_WORKTREES };
+  return { ...SETTINGS, permissions: { ask: [...ASK, commands], deny }, hooks: NO_WORKTREES };
 }
