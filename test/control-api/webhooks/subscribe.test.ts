@@ -325,6 +325,11 @@ describe("a subscription", () => {
     await alice.logs("attic", [failed("s1")]);
     await hasFailed(alice, 1);
     await receiver.plan({});
+    // Its time has come, before that of the message which says that the subscription has ended.
+    await runInDurableObject(
+      objectOf(alice),
+      (_, { storage }) => void storage.sql.exec("UPDATE delivery SET next_ms = 0"),
+    );
     await alice.rest("DELETE", `/api/tokens/${id}`);
     await expect.poll(async () => (await objectOf(alice).overview()).subscriptions).toEqual([]);
     const kinds = (await receiver.events(2)).map(({ type, name }) => type ?? name);
