@@ -1,5 +1,5 @@
 import { CloseCode } from "#protocol/close-code.ts";
-import type { OperatorError } from "#protocol/error.ts";
+import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
@@ -146,7 +146,10 @@ export class MachineChanges {
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
-      const after = await changeCredentials(this.#env, this.#user(), name, { change: "restore", issuedMs });
+      const after = await changeCredentials(this.#env, this.#user(), name, { change: "restore", issuedMs }).catch(
+        asError,
+      );
+      if (after !== null && "code" in after) return after;
       // The object may have been restarted after the script had undone it, and before that was recorded here.
       const isUndone = after !== null && after.identity !== "" && after.identity !== known.identity;
       if (after === null || (after.issuedMs !== issuedMs && !isUndone)) {
@@ -539,6 +542,12 @@ export class MachineChanges {
 /** What of a record, or of a new issue, describes the credentials of the link. */
 function issuedOf({ identity, linkTokenHash, linkIssuedMs, linkKey }: IssuedLink): IssuedLink {
   return { identity, linkTokenHash, linkIssuedMs, linkKey };
+}
+
+/** A failure as a change returns it. Throws what is none of Operator's. */
+function asError(reason: unknown): OperatorError {
+  if (reason instanceof OperatorFailure) return reason.error;
+  throw reason;
 }
 
 function isHosted(name: string): OperatorError {

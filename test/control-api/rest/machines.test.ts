@@ -173,6 +173,13 @@ describe("one machine", () => {
     });
   });
 
+  it("is not given back while its script does not answer, and says so", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", { fails: { code: "machine_starting", machine: "attic" } });
+    const answer = await alice.rest("POST", "/api/machines/attic/restore");
+    expect([answer.status, await codeOf(answer)]).toEqual([503, "machine_starting"]);
+  });
+
   it("is reported as unknown, in the same way for another user's machine and one that does not exist", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     await bob.machine("attic");
