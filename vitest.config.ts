@@ -51,7 +51,7 @@ const PROPERTIES = {
  */
 const THREE_ISOLATES = {
   ...PROPERTIES,
-  setupFiles: [...PROPERTIES.setupFiles, "test/support/one-prototype-proxy.ts", "test/support/resolved-once.ts"],
+  setupFiles: [...PROPERTIES.setupFiles, "test/support/one-prototype-proxy.ts"],
   isolate: false,
   maxWorkers: 3,
   testTimeout: 60_000,
