@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { inspect } from "node:util";
+import { isMainThread } from "node:worker_threads";
 import { auditCommand } from "./commands/audit.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { contextOf } from "./commands/context.ts";
@@ -133,5 +134,6 @@ function ofDisk(reason: NodeJS.ErrnoException): CodezFailure {
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 keepLoopbackUnproxied();
-keepOwnRights();
+// The index of `codez serve` is a thread of this program, which has the umask of its process and cannot set it.
+if (isMainThread) keepOwnRights();
 await main(process.argv.slice(2));
