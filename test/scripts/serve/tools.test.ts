@@ -146,6 +146,10 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     };
     expect(usage.total).toMatchObject({ input_tokens: expect.any(Number) });
     expect(usage.by_project).toContainEqual(expect.objectContaining({ slug }));
+    // Its project is closed to clients.
+    machine.configure({ drive: [machine.repo("web")] });
+    expect(await client.refused("get_changes", { session_id: session })).toMatchObject({ code: "project_not_allowed" });
+    machine.configure({});
     await client.call("dispose_session", { session_id: session });
   });
 

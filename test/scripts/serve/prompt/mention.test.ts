@@ -32,6 +32,8 @@ test.each([
   "see @out/project-2",
   "see @sub/../../project-2",
   "a@b @sub/file x@../project-2",
+  "see @~",
+  'see @"~/."',
 ])("%s leaves the project", async (text) => {
   expect(await outside(text)).not.toBeNull();
 });
