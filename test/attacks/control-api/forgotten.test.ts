@@ -90,10 +90,7 @@ test("messages queued for webhooks and those given up are deleted as well, and n
   await alice.logs("cellar", told("s1", "another"));
   for (const name of ["attic", "cellar"]) await alice.script(name, FORGETS);
   const object = env.WEBHOOKS.getByName(alice.id);
-  const kept = () =>
-    runInDurableObject(object, (_, { storage }) =>
-      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
-    );
+  const kept = () => queuedContent(alice);
   await expect.poll(kept).toContain("another");
   await runInDurableObject(object, (_, { storage }) => {
     storage.sql.exec("UPDATE delivery SET dead_ms = 1, fault = 'http_5xx' WHERE id % 2 = 0");
@@ -119,11 +116,7 @@ test("so are those of a machine from before it was renamed, and none of the mach
   expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
   await alice.machine("attic");
   await alice.logs("attic", told("s1", "another"), { epoch: "f" });
-  const object = env.WEBHOOKS.getByName(alice.id);
-  const kept = () =>
-    runInDurableObject(object, (_, { storage }) =>
-      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
-    );
+  const kept = () => queuedContent(alice);
   await expect.poll(kept).toContain("another");
   expect(await kept()).toContain("first secret");
   await forget(alice, "machine=loft&session=s1");
@@ -141,10 +134,7 @@ test("those of a former computer are found by the name that it had, whatever the
   await alice.logs("attic", told("s1", "of the former one"));
   await alice.register("attic", { identity: "identity-of-another", replace: true });
   await alice.logs("attic", [...told("s1", ""), ...told("s2", "of the next one")]);
-  const queued = () =>
-    runInDurableObject(env.WEBHOOKS.getByName(alice.id), (_, { storage }) =>
-      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
-    );
+  const queued = () => queuedContent(alice);
   await expect.poll(queued).toContain("of the next one");
   for (const name of ["attic", "loft"]) await alice.script(name, FORGETS);
   expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
@@ -153,6 +143,13 @@ test("those of a former computer are found by the name that it had, whatever the
   expect(await queued()).toContain("of the next one");
   expect(await queued()).not.toContain("of the former one");
 });
+
+/** What the queue holds of messages, as JSON. */
+function queuedContent(user: TestUser): Promise<string> {
+  return runInDurableObject(env.WEBHOOKS.getByName(user.id), (_, { storage }) =>
+    JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
+  );
+}
 
 /** The names under which messages in the queue are found. */
 function queuedAbout(user: TestUser): Promise<string[]> {
@@ -177,10 +174,7 @@ test.each([
     await alice.register("attic", { identity: "identity-of-another", replace: true });
     await alice.logs("attic", [...told("s1", "first secret"), ...told("s2", "second secret")]);
     await alice.script("attic", FORGETS);
-    const queued = () =>
-      runInDurableObject(env.WEBHOOKS.getByName(alice.id), (_, { storage }) =>
-        JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
-      );
+    const queued = () => queuedContent(alice);
     await expect.poll(queued).toContain("second secret");
     expect(await queued()).toContain("first secret");
     await forget(alice, query);
@@ -217,10 +211,7 @@ test("a message that is nested deeper than SQLite reads JSON keeps no other one"
   await alice.logs("attic", [{ type: "permission.requested", session: "s1", data: asked }, ...told("s2", "second secret")]); // prettier-ignore
   await alice.script("attic", FORGETS);
   const object = env.WEBHOOKS.getByName(alice.id);
-  const kept = () =>
-    runInDurableObject(object, (_, { storage }) =>
-      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
-    );
+  const kept = () => queuedContent(alice);
   await expect.poll(kept).toContain("second secret");
   // As a version stored it that kept events of any depth.
   const deep = `${"[".repeat(1_500)}"first secret"${"]".repeat(1_500)}`;
